@@ -1,0 +1,2 @@
+//! The `cargo ktstr` command.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Registry, constructor, nextest protocol, gauntlet and evaluation.
+#![deny(missing_docs)]

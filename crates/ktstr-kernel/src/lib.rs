@@ -1,0 +1,2 @@
+//! Kernel labels and identifiers (pure); discovery, cache and fetching.
+#![deny(missing_docs)]

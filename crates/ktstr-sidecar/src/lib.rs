@@ -1,0 +1,2 @@
+//! The per-run JSON record and where it is kept.
+#![deny(missing_docs)]

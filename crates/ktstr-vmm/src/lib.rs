@@ -1,0 +1,2 @@
+//! One virtual machine interface over several accelerators.
+#![deny(missing_docs)]

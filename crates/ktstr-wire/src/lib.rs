@@ -1,0 +1,2 @@
+//! Frames between guest and host: encode, decode, checksum, sequence.
+#![deny(missing_docs)]
