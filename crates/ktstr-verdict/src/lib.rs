@@ -1,2 +1,20 @@
-//! Outcomes, the verdict lattice, host-error classes, markers and exit codes: pure.
+#![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
+
+mod decision;
+mod exit;
+mod host_class;
+mod marker;
+mod outcome;
+
+pub use decision::{Decision, Policy, final_outcome};
+pub use exit::{EXIT_FAIL, EXIT_INCONCLUSIVE, EXIT_PASS, SidecarBits, Verdict};
+pub use host_class::{
+    CpuBudgetUnsatisfiable, HostClass, KernelUnavailable, PerfModeUnavailable, ResourceContention,
+    TopologyInsufficient, TopologyUnrepresentable, classify_host_error,
+};
+pub use marker::{
+    ExpectAutoReproSatisfied, HarnessFault, PostVmAssertionFailure, SchedulerBuildRefused,
+    ScxBpfErrorMatcherMismatch, SurvivesStormViolated,
+};
+pub use outcome::{AssertResult, CgroupStats, CheckKind, Detail, Outcome};

@@ -1,0 +1,135 @@
+//! Every environment variable of the harness, and the settings read from them once per process.
+
+use crate::args::Args;
+use ktstr_kernel::KernelEntry;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// One variable, for the documentation table.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does, in one line of Markdown.
+    pub meaning: &'static str,
+}
+
+const fn var(name: &'static str, meaning: &'static str) -> Variable {
+    Variable { name, meaning }
+}
+
+/// The variables this version reads; the README's table is made from this list.
+pub const VARIABLES: &[Variable] = &[
+    var("KTSTR_TEST_KERNEL", "kernel image to boot; must exist"),
+    var("KTSTR_KERNEL", "kernel image, directory or cache entry to boot"),
+    var("KTSTR_KERNEL_LIST", "`label=path;label=path`: every machine test once per kernel"),
+    var("KTSTR_ACCEL", "`auto`, `kvm`, `tcg` or `sim`"),
+    var("KTSTR_OVERCOMMIT", "multiplies the host CPUs that gauntlet presets may use (default 1)"),
+    var("KTSTR_SCHEDULER", "path of the scheduler binary for `binary = \"…\"` declarations"),
+    var("KTSTR_BUDGET_SECS", "list only the tests that cover most in so many seconds"),
+    var("KTSTR_CARGO_TEST_MODE", "base names only, no warning about lost variants"),
+    var("KTSTR_NO_SKIP_MODE", "presence, even empty: what would be skipped fails"),
+    var("KTSTR_NO_PERF_MODE", "skip tests in performance mode"),
+    var("KTSTR_PERF_ONLY", "skip tests that are not in performance mode"),
+    var("KTSTR_SIDECAR_DIR", "where records are written"),
+    var("KTSTR_RUNS_ROOT", "directory above the run directories"),
+    var("KTSTR_RUN_EPOCH", "token of a session: its first writer clears older records"),
+    var("KTSTR_CI", "records say that they come from CI"),
+    var("KTSTR_HOST_CGROUP_PARENT", "cgroup that host_only tests work below"),
+    var("KTSTR_CGROUP_WALK_ROOT", "where enabling controllers for host_only tests starts"),
+    var("KTSTR_CACHE_DIR", "kernels, schedulers and initramfs layers"),
+    var("KTSTR_VERBOSE", "`1`: the guest's console on stderr"),
+    var("KTSTR_LOG_PASSES", "passed checks and claims are printed too"),
+];
+
+/// What the environment says, parsed.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `KTSTR_KERNEL_LIST`.
+    pub kernels: Vec<KernelEntry>,
+    /// `KTSTR_ACCEL`.
+    pub accel: Option<String>,
+    /// `KTSTR_OVERCOMMIT`, or why it is refused.
+    pub overcommit: Result<f64, String>,
+    /// `KTSTR_BUDGET_SECS`, unparsed.
+    pub budget: Option<String>,
+    /// `KTSTR_CARGO_TEST_MODE`.
+    pub cargo_test_mode: bool,
+    /// `KTSTR_NO_SKIP_MODE`.
+    pub no_skip: bool,
+    /// `KTSTR_NO_PERF_MODE`.
+    pub no_perf_mode: bool,
+    /// `KTSTR_PERF_ONLY`.
+    pub perf_only: bool,
+    /// `KTSTR_VERBOSE`.
+    pub verbose: bool,
+    /// `KTSTR_LOG_PASSES`.
+    pub log_passes: bool,
+    /// `KTSTR_SCHEDULER`.
+    pub scheduler: Option<PathBuf>,
+    /// `KTSTR_HOST_CGROUP_PARENT`.
+    pub host_cgroup_parent: Option<PathBuf>,
+    /// `KTSTR_CGROUP_WALK_ROOT`.
+    pub cgroup_walk_root: Option<PathBuf>,
+    /// `NEXTEST` is set: the process runs under nextest.
+    pub under_nextest: bool,
+}
+
+impl Settings {
+    /// Reads this process's environment.
+    #[must_use]
+    pub fn from_process() -> Self {
+        Self::read(&|name| std::env::var_os(name))
+    }
+
+    /// Reads any environment; an empty variable is as good as unset, but for `KTSTR_NO_SKIP_MODE`.
+    pub fn read(get: &dyn Fn(&str) -> Option<OsString>) -> Self {
+        let text = |name: &str| {
+            get(name).map(|v| v.to_string_lossy().into_owned()).filter(|v| !v.is_empty())
+        };
+        let path = |name: &str| get(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        Self {
+            kernels: ktstr_kernel::parse_kernel_list(&text("KTSTR_KERNEL_LIST").unwrap_or_default()),
+            accel: text("KTSTR_ACCEL"),
+            overcommit: ktstr_topology::parse_overcommit(text("KTSTR_OVERCOMMIT").as_deref())
+                .map_err(|e| e.to_string()),
+            budget: text("KTSTR_BUDGET_SECS"),
+            cargo_test_mode: text("KTSTR_CARGO_TEST_MODE").is_some(),
+            no_skip: get("KTSTR_NO_SKIP_MODE").is_some(),
+            no_perf_mode: text("KTSTR_NO_PERF_MODE").is_some(),
+            perf_only: text("KTSTR_PERF_ONLY").is_some(),
+            verbose: text("KTSTR_VERBOSE").as_deref() == Some("1"),
+            log_passes: text("KTSTR_LOG_PASSES").is_some(),
+            scheduler: path("KTSTR_SCHEDULER"),
+            host_cgroup_parent: path("KTSTR_HOST_CGROUP_PARENT"),
+            cgroup_walk_root: path("KTSTR_CGROUP_WALK_ROOT"),
+            under_nextest: get("NEXTEST").is_some(),
+        }
+    }
+
+    /// Labels that names are suffixed with: none unless two or more kernels are listed.
+    #[must_use]
+    pub fn kernel_labels(&self) -> Vec<&str> {
+        if self.kernels.len() < 2 {
+            return Vec::new();
+        }
+        self.kernels.iter().map(|k| k.label.as_str()).collect()
+    }
+}
+
+/// Everything a decision of dispatch rests on, read once.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// The command line.
+    pub args: Args,
+    /// The environment.
+    pub settings: Settings,
+}
+
+impl Invocation {
+    /// This process's command line and environment.
+    #[must_use]
+    pub fn from_process() -> Self {
+        Self { args: Args::parse(std::env::args_os().skip(1)), settings: Settings::from_process() }
+    }
+}

@@ -1,0 +1,262 @@
+//! Where everything meets: what came out of the machine and what was asked for, in; one result, out.
+//!
+//! A pure function, and fail-closed: every step asks whether trust is lost, and only what survives all of them reaches the
+//! test's own outcomes. A lost machine is a [`HarnessFault`], which `expect_err` never turns into a pass.
+
+use crate::words::last_lines;
+use ktstr_scenario::dmesg;
+use ktstr_topology::Topology;
+use ktstr_verdict::{AssertResult, CheckKind, Detail, HarnessFault, Outcome, PostVmAssertionFailure};
+use ktstr_vmm::{HostDelay, VmEnd};
+use ktstr_wire::{Hello, Message, ProcessSeen, SchedulerSeen, Stage, TestReport, Transcript, When};
+
+/// Share of their time that the machine's threads may spend waiting for a host CPU before a bad latency or fairness figure
+/// is put down to the host: below it, a figure is the guest's own.
+pub const HOST_DELAY_SHARE: f64 = 0.05;
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    /// The machine.
+    pub topology: Topology,
+    /// Name of the scheduler that must be attached; `None` for EEVDF.
+    pub scheduler: Option<String>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Evidence<'a> {
+    /// What was asked for.
+    pub expected: &'a Expected,
+    /// How the machine ended.
+    pub end: &'a VmEnd,
+    /// The frames of this attempt.
+    pub transcript: &'a Transcript,
+    /// The console's last bytes.
+    pub console: &'a str,
+    /// The monitor's own complaints.
+    pub monitor_stderr: &'a str,
+    /// How long the machine's threads waited for host CPUs.
+    pub host_delay: HostDelay,
+    /// Host CPUs that a guest CPU can count on at once, at most 1.
+    pub vcpu_share: f64,
+}
+
+/// The test's result, or why there is none.
+///
+/// # Errors
+/// [`HarnessFault`] when the test could not be observed from hello to bye on the machine that was asked for;
+/// [`PostVmAssertionFailure`] when the kernel complained; anything else is the test's own error.
+pub fn evaluate(evidence: &Evidence<'_>) -> anyhow::Result<AssertResult> {
+    let messages: Vec<&Message> = evidence.transcript.messages().iter().map(|(_, m)| m).collect();
+    if let Some(why) = told_fault(&messages) {
+        return Err(fault(evidence, &why));
+    }
+    if let Some(why) = lost_machine(evidence) {
+        return Err(fault(evidence, &why));
+    }
+    if let Err(e) = evidence.transcript.completeness() {
+        return Err(fault(evidence, &format!("the guest's stream is not complete: {e}")));
+    }
+    let protocol = Protocol::read(&messages).map_err(|why| fault(evidence, &why))?;
+    if let Err(e) = evidence.expected.topology.check_read_back(&protocol.hello.read_back) {
+        return Err(fault(evidence, &format!("the guest is not the machine that was asked for: {e}")));
+    }
+    let scheduler = scheduler_outcome(evidence.expected, &protocol).map_err(|why| fault(evidence, &why))?;
+    let log = kernel_log(&messages)?;
+    let mut result = match (&protocol.report.ok, &protocol.report.err) {
+        (Some(result), None) => result.clone(),
+        (_, Some(err)) => AssertResult::fail(format!("the test returned an error: {err}")),
+        (None, None) => return Err(fault(evidence, "the guest reported neither a result nor an error")),
+    };
+    if let Some(outcome) = scheduler {
+        result.push(outcome);
+    }
+    for outcome in log {
+        result.push(outcome);
+    }
+    for message in &messages {
+        if let Message::Metrics(metrics) = message {
+            result.metrics.extend(metrics.iter().map(|(k, v)| (k.clone(), *v)));
+        }
+    }
+    relax(&mut result, evidence);
+    Ok(result)
+}
+
+/// The frames a whole run consists of, each seen exactly once.
+struct Protocol<'a> {
+    hello: &'a Hello,
+    attach: &'a SchedulerSeen,
+    detach: &'a SchedulerSeen,
+    report: &'a TestReport,
+}
+
+impl<'a> Protocol<'a> {
+    fn read(messages: &[&'a Message]) -> Result<Self, String> {
+        let hello = single(messages, "hello", |m| match m {
+            Message::Hello(h) => Some(h),
+            _ => None,
+        })?;
+        if !matches!(messages.first(), Some(Message::Hello(_))) {
+            return Err("the guest's first frame is not a hello".into());
+        }
+        let seen = |when: When, what: &str| {
+            single(messages, what, move |m| match m {
+                Message::Scheduler(s) if s.when == when => Some(s),
+                _ => None,
+            })
+        };
+        let attach = seen(When::Attach, "scheduler state at the start")?;
+        let detach = seen(When::Detach, "scheduler state at the end")?;
+        let report = single(messages, "outcome", |m| match m {
+            Message::Outcome(r) => Some(r),
+            _ => None,
+        })?;
+        Ok(Self { hello, attach, detach, report })
+    }
+}
+
+fn single<'a, T>(
+    messages: &[&'a Message],
+    what: &str,
+    pick: impl Fn(&'a Message) -> Option<&'a T>,
+) -> Result<&'a T, String> {
+    let mut found = messages.iter().filter_map(|m| pick(m));
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one),
+        (None, _) => Err(format!("the guest never sent its {what}")),
+        (Some(_), Some(_)) => Err(format!("the guest sent its {what} more than once")),
+    }
+}
+
+/// What the guest itself says went wrong before or instead of a result.
+fn told_fault(messages: &[&Message]) -> Option<String> {
+    messages.iter().find_map(|m| match m {
+        Message::Panic(p) => Some(format!("panic in the guest at {}: {}\n{}", p.location, p.message, p.backtrace)),
+        Message::Outcome(TestReport { err: Some(err), stage: Stage::Init, .. }) => {
+            Some(format!("guest init failed: {err}"))
+        }
+        Message::Outcome(TestReport { err: Some(err), stage: Stage::Scheduler, .. }) => {
+            Some(format!("the scheduler was not attached: {err}{}", scheduler_words(messages)))
+        }
+        _ => None,
+    })
+}
+
+fn scheduler_words(messages: &[&Message]) -> String {
+    let log: Vec<&str> = messages
+        .iter()
+        .filter_map(|m| match m {
+            Message::SchedulerLog(line) => Some(line.as_str()),
+            _ => None,
+        })
+        .collect();
+    if log.is_empty() {
+        return String::new();
+    }
+    format!("\nlast words of the scheduler:\n{}", last_lines(&log.join("\n"), 12))
+}
+
+fn lost_machine(evidence: &Evidence<'_>) -> Option<String> {
+    match evidence.end {
+        VmEnd::PoweredOff => None,
+        VmEnd::MonitorDied { status } => Some(format!("the machine's process ended early: {status}")),
+        VmEnd::Deadline { phase, after } => {
+            Some(format!("no end of the {phase:?} phase within {:.0} s", after.as_secs_f64()))
+        }
+        VmEnd::Interrupted => Some("the run was interrupted".to_owned()),
+    }
+}
+
+fn fault(evidence: &Evidence<'_>, why: &str) -> anyhow::Error {
+    let mut text = why.to_owned();
+    let console = last_lines(evidence.console, 12);
+    if !console.is_empty() {
+        text.push_str("\nlast words of the console:\n");
+        text.push_str(&console);
+    }
+    let stderr = last_lines(evidence.monitor_stderr, 4);
+    if !stderr.is_empty() {
+        text.push_str("\nlast words of the monitor:\n");
+        text.push_str(&stderr);
+    }
+    anyhow::Error::new(HarnessFault::new(text))
+}
+
+/// `Err` when what was asked for never ran, an outcome when it ran and did not last.
+fn scheduler_outcome(expected: &Expected, p: &Protocol<'_>) -> Result<Option<Outcome>, String> {
+    let Some(name) = &expected.scheduler else {
+        return match [p.attach, p.detach].iter().find(|s| s.state != "disabled" && s.state != "absent") {
+            Some(s) => Err(format!("the test asked for EEVDF, but a sched_ext scheduler was {}: {:?}", s.state, s.ops)),
+            None => Ok(None),
+        };
+    };
+    if p.attach.state != "enabled" || p.attach.ops.is_none() {
+        return Err(format!("scheduler `{name}` was never attached: state `{}` at the start", p.attach.state));
+    }
+    let d = p.detach;
+    let broken = if d.state != "enabled" {
+        Some(format!("state is `{}` at the end", d.state))
+    } else if d.ops != p.attach.ops {
+        Some(format!("`{:?}` was attached at the start and `{:?}` at the end", p.attach.ops, d.ops))
+    } else if d.enable_seq != p.attach.enable_seq {
+        Some(format!("it was enabled again during the test (enable_seq {} then {})", p.attach.enable_seq, d.enable_seq))
+    } else if d.process != ProcessSeen::Alive {
+        Some(format!("its process was {:?} at the end", d.process))
+    } else {
+        None
+    };
+    Ok(broken.map(|why| {
+        let exit = d.exit_info.as_deref().map_or_else(String::new, |i| format!("; kernel: {i}"));
+        let message = format!("scheduler `{name}` did not last through the test: {why}{exit}");
+        Outcome::Fail { detail: Detail::new(CheckKind::Scheduler, message) }
+    }))
+}
+
+/// Lines that are the scheduler's fault as outcomes; a splat of the kernel itself as an error no expectation inverts.
+fn kernel_log(messages: &[&Message]) -> anyhow::Result<Vec<Outcome>> {
+    let lines: Vec<String> = messages
+        .iter()
+        .filter_map(|m| match m {
+            Message::Console(text) => Some(text.as_str()),
+            _ => None,
+        })
+        .flat_map(|text| text.lines().map(str::to_owned))
+        .collect();
+    let mut scheduler = Vec::new();
+    for outcome in dmesg::check(&lines, &[]) {
+        match outcome {
+            Outcome::Fail { detail } if detail.kind != CheckKind::Scheduler => {
+                return Err(anyhow::Error::new(PostVmAssertionFailure::new(detail.message)));
+            }
+            Outcome::Pass => {}
+            other => scheduler.push(other),
+        }
+    }
+    Ok(scheduler)
+}
+
+/// A latency or fairness figure measured while the host kept the guest's CPUs waiting proves nothing: inconclusive.
+fn relax(result: &mut AssertResult, evidence: &Evidence<'_>) {
+    let delay = evidence.host_delay;
+    let total = delay.run_ns.saturating_add(delay.run_delay_ns);
+    #[allow(clippy::cast_precision_loss)]
+    let share = if total == 0 { 0.0 } else { delay.run_delay_ns as f64 / total as f64 };
+    if evidence.vcpu_share >= 1.0 && share <= HOST_DELAY_SHARE {
+        return;
+    }
+    let why = if evidence.vcpu_share < 1.0 {
+        format!("the guest's CPUs take turns on {:.2} of a host CPU each", evidence.vcpu_share)
+    } else {
+        format!("the machine waited for a host CPU {:.0} % of its time", share * 100.0)
+    };
+    for outcome in &mut result.outcomes {
+        if let Outcome::Fail { detail } = outcome
+            && matches!(detail.kind, CheckKind::Latency | CheckKind::Fairness)
+        {
+            let message = format!("{} (inconclusive: {why})", detail.message);
+            *outcome = Outcome::Inconclusive { detail: Detail::new(detail.kind, message) };
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The rules a declared test must meet: one `const fn`, run by the compiler for `#[ktstr_test]` and by the registry for
+//! raw entries, so that both say the same words.
+
+use crate::entry::KtstrTestEntry;
+
+/// Why an entry is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EntryError {
+    /// No name.
+    EmptyName,
+    /// `/` or `\` in the name.
+    NameHasSeparator,
+    /// A dimension, the memory or the duration is zero.
+    ZeroSize,
+    /// `llcs` is not a multiple of `numa_nodes`.
+    LlcsNotMultipleOfNodes,
+    /// The CPU count does not fit 32 bits.
+    TooManyCpus,
+    /// A `min_` bound is above its `max_` bound.
+    MinAboveMax,
+    /// `performance_mode` with `no_perf_mode`.
+    PerfWithNoPerf,
+    /// `cpu_budget` without `no_perf_mode`.
+    CpuBudgetWithoutNoPerf,
+    /// `host_only` with a scheduler.
+    HostOnlyWithScheduler,
+    /// `survives_storm` with `expect_err`.
+    StormWithExpectErr,
+    /// `survives_storm` without a scheduler.
+    StormWithoutScheduler,
+    /// `expect_auto_repro` with `expect_err`.
+    AutoReproWithExpectErr,
+    /// `expect_auto_repro` with `host_only`.
+    AutoReproWithHostOnly,
+    /// `expect_auto_repro` without a scheduler.
+    AutoReproWithoutScheduler,
+    /// An scx error matcher without `expect_err`.
+    MatcherWithoutExpectErr,
+}
+
+impl EntryError {
+    /// What is wrong and what to do, in one line.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::EmptyName => "ktstr: the test has no name: set `name`",
+            Self::NameHasSeparator => {
+                "ktstr: a test name must not contain `/` or `\\`: nextest names are built with `/`"
+            }
+            Self::ZeroSize => {
+                "ktstr: numa_nodes, llcs, cores, threads, memory_mib and duration_s must be above zero"
+            }
+            Self::LlcsNotMultipleOfNodes => {
+                "ktstr: llcs must be a multiple of numa_nodes: llcs counts the whole machine, not one node"
+            }
+            Self::TooManyCpus => "ktstr: llcs * cores * threads does not fit 32 bits: declare a smaller machine",
+            Self::MinAboveMax => "ktstr: a min_ bound is above its max_ bound: no preset can meet both, swap them",
+            Self::PerfWithNoPerf => "ktstr: performance_mode and no_perf_mode exclude each other: keep one",
+            Self::CpuBudgetWithoutNoPerf => "ktstr: cpu_budget needs no_perf_mode: add it or drop cpu_budget",
+            Self::HostOnlyWithScheduler => {
+                "ktstr: host_only runs on the host's own scheduler: drop `scheduler` or `host_only`"
+            }
+            Self::StormWithExpectErr => {
+                "ktstr: survives_storm promises that the scheduler lives, expect_err that it fails: keep one"
+            }
+            Self::StormWithoutScheduler => "ktstr: survives_storm needs a scheduler: add `scheduler = ...`",
+            Self::AutoReproWithExpectErr => "ktstr: expect_auto_repro and expect_err exclude each other: keep one",
+            Self::AutoReproWithHostOnly => "ktstr: expect_auto_repro needs a machine: drop host_only",
+            Self::AutoReproWithoutScheduler => "ktstr: expect_auto_repro needs a scheduler: add `scheduler = ...`",
+            Self::MatcherWithoutExpectErr => {
+                "ktstr: expect_scx_bpf_error_contains and _matches need expect_err: add it"
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for EntryError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl std::error::Error for EntryError {}
+
+impl KtstrTestEntry {
+    /// Checks every rule; the first one broken is the answer.
+    ///
+    /// # Errors
+    /// The rule that is broken.
+    pub const fn validate(&self) -> Result<(), EntryError> {
+        if self.name.is_empty() {
+            return Err(EntryError::EmptyName);
+        }
+        if has_separator(self.name) {
+            return Err(EntryError::NameHasSeparator);
+        }
+        let (nodes, llcs, cores, threads) = self.dimensions();
+        let memory_zero = matches!(self.memory_mib, Some(0));
+        if nodes == 0 || llcs == 0 || cores == 0 || threads == 0 || memory_zero || self.duration_s == 0 {
+            return Err(EntryError::ZeroSize);
+        }
+        if !llcs.is_multiple_of(nodes) {
+            return Err(EntryError::LlcsNotMultipleOfNodes);
+        }
+        let per_llc = cores.checked_mul(threads);
+        if !matches!(per_llc, Some(n) if n.checked_mul(llcs).is_some()) {
+            return Err(EntryError::TooManyCpus);
+        }
+        let c = self.constraints();
+        if inverted(c.min_llcs, c.max_llcs)
+            || inverted(c.min_cpus, c.max_cpus)
+            || inverted(c.min_numa_nodes, c.max_numa_nodes)
+        {
+            return Err(EntryError::MinAboveMax);
+        }
+        if self.performance_mode && self.no_perf_mode {
+            return Err(EntryError::PerfWithNoPerf);
+        }
+        if self.cpu_budget.is_some() && !self.no_perf_mode {
+            return Err(EntryError::CpuBudgetWithoutNoPerf);
+        }
+        self.validate_expectations()
+    }
+
+    const fn validate_expectations(&self) -> Result<(), EntryError> {
+        let has_scheduler = !self.scheduler.is_eevdf();
+        if self.host_only && has_scheduler {
+            return Err(EntryError::HostOnlyWithScheduler);
+        }
+        if self.survives_storm && self.expect_err {
+            return Err(EntryError::StormWithExpectErr);
+        }
+        if self.survives_storm && !has_scheduler {
+            return Err(EntryError::StormWithoutScheduler);
+        }
+        if self.expect_auto_repro && self.expect_err {
+            return Err(EntryError::AutoReproWithExpectErr);
+        }
+        if self.expect_auto_repro && self.host_only {
+            return Err(EntryError::AutoReproWithHostOnly);
+        }
+        if self.expect_auto_repro && !has_scheduler {
+            return Err(EntryError::AutoReproWithoutScheduler);
+        }
+        let matcher =
+            self.expect_scx_bpf_error_contains.is_some() || self.expect_scx_bpf_error_matches.is_some();
+        if matcher && !self.expect_err {
+            return Err(EntryError::MatcherWithoutExpectErr);
+        }
+        Ok(())
+    }
+
+    /// Stops compilation with the broken rule; `#[ktstr_test]` calls it in a `const`.
+    ///
+    /// # Panics
+    /// When [`validate`](Self::validate) refuses the entry.
+    pub const fn validate_or_panic(&self) {
+        if let Err(e) = self.validate() {
+            panic!("{}", e.message());
+        }
+    }
+}
+
+const fn inverted(min: u32, max: Option<u32>) -> bool {
+    matches!(max, Some(max) if min > max)
+}
+
+const fn has_separator(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let mut i = 0;
+    while i < bytes.len() {
+        if bytes[i] == b'/' || bytes[i] == b'\\' {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}

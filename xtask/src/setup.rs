@@ -1,0 +1,93 @@
+//! What the other verbs need on this machine: says what is missing, then installs it.
+
+use crate::step::{run, say};
+use anyhow::{Context as _, Result, bail};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A program or file that must be there, and the Debian package that brings it.
+struct Need {
+    probe: Probe,
+    package: &'static str,
+    why: &'static str,
+}
+
+enum Probe {
+    Program(&'static str),
+    File(&'static str),
+}
+
+const NEEDS: &[Need] = &[
+    need(Probe::Program("qemu-system-x86_64"), "qemu-system-x86", "boots the test machines (TCG)"),
+    need(Probe::Program("gpgv"), "gpgv", "checks the signature of the package lists"),
+    need(Probe::File("/usr/share/distro-info/debian.csv"), "distro-info-data", "order of the releases"),
+    need(Probe::File("/usr/share/keyrings/debian-archive-keyring.gpg"), "debian-archive-keyring", "keys of the archive"),
+    need(Probe::Program("xz"), "xz-utils", "package lists are compressed with it"),
+    need(Probe::Program("cc"), "gcc", "builds C parts of the dependencies"),
+    need(Probe::Program("pkg-config"), "pkg-config", "finds libraries for published schedulers"),
+    need(Probe::Program("clang-19"), "clang-19", "compiles the BPF part of published schedulers"),
+    need(Probe::File("/usr/include/libelf.h"), "libelf-dev", "published schedulers link it"),
+    need(Probe::File("/usr/include/zlib.h"), "zlib1g-dev", "published schedulers link it"),
+    need(Probe::File("/usr/include/seccomp.h"), "libseccomp-dev", "published schedulers link it"),
+];
+
+const fn need(probe: Probe, package: &'static str, why: &'static str) -> Need {
+    Need { probe, package, why }
+}
+
+/// Installs what is missing and leaves a complete machine untouched.
+pub fn run_setup() -> Result<()> {
+    let missing: Vec<&Need> = NEEDS.iter().filter(|n| !n.probe.present()).collect();
+    if !missing.is_empty() {
+        say("these packages are missing and will be installed:");
+        for need in &missing {
+            eprintln!("    {:<24} {}", need.package, need.why);
+        }
+        let packages: Vec<&str> = missing.iter().map(|n| n.package).collect();
+        run(&mut as_root("apt-get").args(["-q", "update"])).context("failed to refresh apt's lists")?;
+        let mut install = as_root("apt-get");
+        install.args(["-q", "install", "-y", "--no-install-recommends"]).args(&packages);
+        run(&mut install).with_context(|| format!("failed to install {}", packages.join(" ")))?;
+        if let Some(still) = missing.iter().find(|n| !n.probe.present()) {
+            bail!("`{}` is installed and still not found: is it on PATH?", still.package);
+        }
+    }
+    let nextest = Command::new("cargo")
+        .args(["nextest", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .context("failed to run cargo")?;
+    if !nextest.success() {
+        say("cargo-nextest is missing and will be built");
+        run(Command::new("cargo").args(["install", "--locked", "cargo-nextest"]))?;
+    }
+    Ok(())
+}
+
+impl Probe {
+    fn present(&self) -> bool {
+        match self {
+            Self::File(path) => Path::new(path).exists(),
+            Self::Program(name) => std::env::var_os("PATH")
+                .is_some_and(|dirs| std::env::split_paths(&dirs).any(|d| d.join(name).is_file())),
+        }
+    }
+}
+
+fn as_root(program: &str) -> Command {
+    let mut command = if is_root() {
+        Command::new(program)
+    } else {
+        let mut sudo = Command::new("sudo");
+        sudo.arg(program);
+        sudo
+    };
+    command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+    command
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0)
+}
