@@ -1,0 +1,61 @@
+//! Seconds that can be compared and added.
+
+use std::cmp::Ordering;
+use thiserror::Error;
+
+/// A finite number of seconds, zero or more.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Default)]
+pub struct Secs(f64);
+
+/// NaN, negative or infinite seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Error)]
+#[error("{0} is not a number of seconds: it must be finite and not negative")]
+pub struct SecsError(f64);
+
+impl Secs {
+    /// No time at all.
+    pub const ZERO: Self = Self(0.0);
+
+    /// Takes what is finite and not negative.
+    ///
+    /// # Errors
+    /// NaN, negative numbers and infinity.
+    pub fn new(secs: f64) -> Result<Self, SecsError> {
+        // Adding 0.0 turns a negative zero into zero, so that equal seconds are equal bits.
+        if secs.is_finite() && secs >= 0.0 { Ok(Self(secs + 0.0)) } else { Err(SecsError(secs)) }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl Eq for Secs {}
+
+impl Ord for Secs {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+/// `KTSTR_BUDGET_SECS` is not a positive number.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{0}` is not a positive number of seconds")]
+pub struct BudgetError(String);
+
+/// The budget of `KTSTR_BUDGET_SECS`; `None` for an empty text.
+///
+/// # Errors
+/// Zero, negative numbers, NaN, infinity and text, each named.
+pub fn parse_budget(text: &str) -> Result<Option<Secs>, BudgetError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.parse::<f64>().ok().and_then(|s| Secs::new(s).ok()) {
+        Some(secs) if secs > Secs::ZERO => Ok(Some(secs)),
+        _ => Err(BudgetError(text.to_owned())),
+    }
+}
