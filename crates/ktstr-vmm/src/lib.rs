@@ -1,2 +1,21 @@
 //! One virtual machine interface over several accelerators.
+//!
+//! [`Vm`] boots a kernel with an initramfs on a machine of a declared [topology](ktstr_topology::Topology) and hands back
+//! everything that came out of it. It does not judge: a clean power-off is only one of the things a verdict needs.
 #![deny(missing_docs)]
+
+mod accel;
+mod cmdline;
+mod config;
+mod deadline;
+pub mod host;
+pub mod initramfs;
+mod tcg;
+mod vm;
+
+pub use accel::{Accel, AccelChoice, choose_accel};
+pub use cmdline::kernel_command_line;
+pub use config::{Spoil, VmConfig};
+pub use deadline::{Deadlines, Phase};
+pub use tcg::{QEMU_PACKAGE, QEMU_PROGRAM, qemu_arguments};
+pub use vm::{HostDelay, Vm, VmEnd, VmRun};

@@ -1,0 +1,73 @@
+//! What a machine is made of.
+
+use crate::accel::Accel;
+use crate::deadline::Deadlines;
+use ktstr_topology::Topology;
+use ktstr_wire::Nonce;
+use std::path::PathBuf;
+
+/// One machine, for any accelerator.
+#[derive(Clone, Debug)]
+pub struct VmConfig {
+    /// vmlinux (an ELF, quicker to start) or bzImage.
+    pub kernel: PathBuf,
+    /// Archives of the initramfs, concatenated in order.
+    pub initramfs: Vec<PathBuf>,
+    /// One more archive after them, for what only this run needs.
+    pub inline_cpio: Vec<u8>,
+    /// Words added to the kernel's command line.
+    pub cmdline_extra: Vec<String>,
+    /// The machine's shape.
+    pub topology: Topology,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// Nonce of this attempt.
+    pub nonce: Nonce,
+    /// Limits of each phase.
+    pub deadlines: Deadlines,
+    /// Who executes it.
+    pub accel: Accel,
+    /// Console to stderr, and talkative.
+    pub verbose: bool,
+    /// A fault to inject, for tests of the harness.
+    pub spoil: Spoil,
+}
+
+/// Ways to spoil a run on purpose; each can only turn a pass into a failure.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Spoil {
+    /// Leaves it alone.
+    #[default]
+    Nothing,
+    /// Builds another machine than the one asked for.
+    Topology(Topology),
+    /// Flips the lowest bit of this byte of the guest's stream.
+    FlipByte(u64),
+    /// Drops the guest's stream from this byte on.
+    CutAt(u64),
+    /// Kills the monitor when the test begins.
+    KillMonitor,
+    /// Answers with a stream kept from an earlier attempt.
+    Replay(Vec<u8>),
+}
+
+impl Default for VmConfig {
+    fn default() -> Self {
+        // A shape of ones is always valid; the fallback is never taken.
+        let topology = Topology::new(1, 1, 1, 1).unwrap_or_else(|_| unreachable!("1n1l1c1t is a valid shape"));
+        Self {
+            kernel: PathBuf::new(),
+            initramfs: Vec::new(),
+            inline_cpio: Vec::new(),
+            cmdline_extra: Vec::new(),
+            topology,
+            memory_mib: 512,
+            nonce: Nonce(0),
+            deadlines: Deadlines::default(),
+            accel: Accel::Tcg,
+            verbose: false,
+            spoil: Spoil::Nothing,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The immutable part of an initramfs: program, libraries, schedulers, kernel configuration; kept by content.
+
+use super::cpio::Writer;
+use super::elf_deps::shared_libraries;
+use super::strip::without_debug_sections;
+use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// What goes into the layer.
+#[derive(Clone, Debug)]
+pub struct BaseSpec {
+    /// The program that becomes /init, without its debug information.
+    pub init: PathBuf,
+    /// Host files and the absolute paths they get in the guest; programs bring their libraries.
+    pub extra: Vec<(PathBuf, String)>,
+    /// The kernel's configuration and its release: becomes /boot/config-RELEASE, where libbpf looks for it.
+    pub kernel_config: Option<(PathBuf, String)>,
+}
+
+/// Layout of the layer; part of its key, so that a newer harness never takes an older one's layer.
+const LAYOUT: &str = "ktstr-initramfs-2";
+
+/// Layers kept before the least recently used go.
+const KEEP: usize = 16;
+
+/// The archive of `spec`, made once for each content and kept in `cache`.
+///
+/// # Errors
+/// Files that cannot be read, libraries that are missing, or a cache that cannot be written.
+pub fn build_base_layer(spec: &BaseSpec, cache: &Path) -> Result<PathBuf> {
+    let mut files: BTreeMap<String, (u32, Vec<u8>)> = BTreeMap::new();
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("failed to read {}", path.display()));
+    let init = read(&spec.init)?;
+    let mut programs = vec![spec.init.clone()];
+    for (host, guest) in &spec.extra {
+        let content = read(host)?;
+        if content.starts_with(b"\x7fELF") {
+            programs.push(host.clone());
+        }
+        files.insert(guest.clone(), (mode_of(host), content));
+    }
+    let mut libraries = BTreeMap::new();
+    for program in &programs {
+        libraries.extend(shared_libraries(program)?);
+    }
+    for (guest, host) in libraries {
+        files.insert(guest, (0o755, read(&host)?));
+    }
+    if let Some((path, release)) = &spec.kernel_config {
+        files.insert(format!("/boot/config-{release}"), (0o644, read(path)?));
+    }
+    let path = cache.join(format!("{}.cpio", key(&init, &files)));
+    if path.exists() {
+        touch(&path);
+        return Ok(path);
+    }
+    let mut archive = Writer::new();
+    for directory in ["/proc", "/sys", "/dev", "/tmp", "/run", "/root"] {
+        archive.directory(directory);
+    }
+    archive.file("/init", 0o755, &without_debug_sections(&init));
+    for (guest, (mode, content)) in &files {
+        archive.file(guest, *mode, content);
+    }
+    publish(&path, &archive.finish(), cache)?;
+    evict(cache);
+    Ok(path)
+}
+
+fn mode_of(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).map_or(0o644, |m| m.permissions().mode() & 0o777)
+}
+
+fn key(init: &[u8], files: &BTreeMap<String, (u32, Vec<u8>)>) -> String {
+    let mut hash = Sha256::new();
+    let mut field = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    field(LAYOUT.as_bytes());
+    field(init);
+    for (guest, (mode, content)) in files {
+        field(guest.as_bytes());
+        field(&mode.to_le_bytes());
+        field(content);
+    }
+    hash.finalize().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Temporary sibling, then rename: another process sees all of it or nothing.
+fn publish(path: &Path, content: &[u8], cache: &Path) -> Result<()> {
+    let what = || format!("failed to write {}: is the disk full? KTSTR_CACHE_DIR moves the cache", path.display());
+    std::fs::create_dir_all(cache).with_context(what)?;
+    let mut file = tempfile::NamedTempFile::new_in(cache).with_context(what)?;
+    file.write_all(content).with_context(what)?;
+    file.persist(path).map_err(|e| e.error).with_context(what)?;
+    Ok(())
+}
+
+fn touch(path: &Path) {
+    if let Ok(file) = std::fs::File::open(path) {
+        // Only the order of eviction hangs on it.
+        let _ = file.set_modified(std::time::SystemTime::now());
+    }
+}
+
+fn evict(cache: &Path) {
+    let mut layers: Vec<_> = std::fs::read_dir(cache)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|e| e.path().extension().is_some_and(|x| x == "cpio"))
+        .filter_map(|e| Some((e.metadata().ok()?.modified().ok()?, e.path())))
+        .collect();
+    layers.sort();
+    let surplus = layers.len().saturating_sub(KEEP);
+    for (_, path) in &layers[..surplus] {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layer_is_made_once_and_changes_with_its_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let extra = dir.path().join("note");
+        std::fs::write(&extra, "one").unwrap();
+        let spec = BaseSpec {
+            init: std::env::current_exe().unwrap(),
+            extra: vec![(extra.clone(), "/note".into())],
+            kernel_config: None,
+        };
+        let cache = dir.path().join("cache");
+        let first = build_base_layer(&spec, &cache).unwrap();
+        assert_eq!(build_base_layer(&spec, &cache).unwrap(), first);
+        std::fs::write(&extra, "two").unwrap();
+        assert_ne!(build_base_layer(&spec, &cache).unwrap(), first);
+        assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 2, "no temporary file is left");
+    }
+}

@@ -1,0 +1,9 @@
+//! The initramfs: a large part that only changes with the binaries, cached by content, and a small one for each run.
+
+pub mod cpio;
+mod elf_deps;
+mod layer;
+mod strip;
+
+pub use elf_deps::{DepsError, shared_libraries};
+pub use layer::{BaseSpec, build_base_layer};

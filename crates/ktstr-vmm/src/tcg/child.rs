@@ -1,0 +1,123 @@
+//! The QEMU process: started, fed, and never left behind.
+
+use super::args::{FD_CHANNEL, FD_CONSOLE, FD_INITRD, qemu_arguments};
+use crate::config::{Spoil, VmConfig};
+use anyhow::{Context as _, Result};
+use ktstr_verdict::{KernelUnavailable, ResourceContention};
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+
+/// The program.
+pub const QEMU_PROGRAM: &str = "qemu-system-x86_64";
+/// The Debian package that brings it.
+pub const QEMU_PACKAGE: &str = "qemu-system-x86";
+
+/// The reading ends of what the machine writes.
+pub(crate) struct Pipes {
+    pub console: File,
+    pub channel: File,
+    pub stderr: ChildStderr,
+}
+
+/// A running QEMU; dropping it kills it and waits.
+pub(crate) struct Monitor {
+    child: Child,
+}
+
+impl Monitor {
+    /// Starts it. The calling thread must outlive it: the kernel ties the parent-death signal to the thread (prctl(2)).
+    pub fn start(config: &VmConfig) -> Result<(Self, Pipes)> {
+        let built = match &config.spoil {
+            Spoil::Topology(other) => other,
+            _ => &config.topology,
+        };
+        let args = qemu_arguments(config, built)?;
+        let (console_read, console_write) = pipe()?;
+        let (channel_read, channel_write) = pipe()?;
+        let initrd = initrd(config)?;
+        let inherited = [
+            (console_write.as_raw_fd(), FD_CONSOLE),
+            (channel_write.as_raw_fd(), FD_CHANNEL),
+            (initrd.as_raw_fd(), FD_INITRD),
+        ];
+        let parent = rustix::process::getpid();
+        let mut command = Command::new(QEMU_PROGRAM);
+        command.args(&args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        // SAFETY: between fork and exec only system calls on plain integers are made; nothing allocates or locks.
+        unsafe {
+            command.pre_exec(move || {
+                rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+                if rustix::process::getppid() != Some(parent) {
+                    return Err(std::io::Error::from_raw_os_error(libc::ESRCH));
+                }
+                rustix::process::setpgid(None, None)?;
+                for (from, to) in inherited {
+                    if libc::dup2(from, to) < 0 {
+                        return Err(std::io::Error::last_os_error());
+                    }
+                }
+                Ok(())
+            });
+        }
+        let mut child = command.spawn().map_err(start_error)?;
+        drop((console_write, channel_write));
+        let stderr = child.stderr.take().context("the monitor has no stderr")?;
+        let pipes = Pipes { console: console_read.into(), channel: channel_read.into(), stderr };
+        Ok((Self { child }, pipes))
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn try_wait(&mut self) -> std::io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// Kills it and waits; harmless when it has ended.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn start_error(e: std::io::Error) -> anyhow::Error {
+    match e.kind() {
+        std::io::ErrorKind::NotFound => anyhow::Error::new(KernelUnavailable::new(
+            format!("{QEMU_PROGRAM} is not installed"),
+            format!("run `apt-get install {QEMU_PACKAGE}`"),
+        )),
+        std::io::ErrorKind::OutOfMemory | std::io::ErrorKind::WouldBlock => {
+            anyhow::Error::new(ResourceContention::new(format!("{QEMU_PROGRAM} could not be started: {e}")))
+        }
+        _ => anyhow::Error::new(e).context(format!("failed to start {QEMU_PROGRAM}")),
+    }
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| {
+        anyhow::Error::new(ResourceContention::new(format!("no pipe for the machine: {e}")))
+    })
+}
+
+/// All archives in one anonymous file: nothing to clean up, whatever happens.
+fn initrd(config: &VmConfig) -> Result<File> {
+    let fd = rustix::fs::memfd_create("ktstr-initramfs", rustix::fs::MemfdFlags::CLOEXEC)
+        .context("failed to create the initramfs")?;
+    let mut file = File::from(fd);
+    for layer in &config.initramfs {
+        let mut from = File::open(layer).with_context(|| format!("failed to open {}", layer.display()))?;
+        std::io::copy(&mut from, &mut file).context("failed to copy the initramfs: is memory short?")?;
+    }
+    file.write_all(&config.inline_cpio).context("failed to copy the initramfs: is memory short?")?;
+    Ok(file)
+}

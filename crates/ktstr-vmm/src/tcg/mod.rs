@@ -1,0 +1,9 @@
+//! QEMU as a child process, translating (TCG).
+
+mod args;
+mod child;
+
+pub use args::qemu_arguments;
+pub use child::{QEMU_PACKAGE, QEMU_PROGRAM};
+
+pub(crate) use child::{Monitor, Pipes};
