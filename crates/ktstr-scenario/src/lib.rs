@@ -1,2 +1,25 @@
-//! Schedulers, workloads and checks; the same code in guest and host_only runs.
+//! Schedulers, workloads and checks; the same code runs in a guest and for `host_only` tests.
 #![deny(missing_docs)]
+
+mod assert;
+mod canned;
+mod cgroup;
+pub mod children;
+mod claim;
+mod cpuset;
+mod ctx;
+pub mod dmesg;
+mod run;
+pub mod scheduler;
+mod work;
+mod worker;
+
+pub use assert::Assert;
+pub use canned::scenarios;
+pub use cgroup::CgroupDef;
+pub use claim::{Claim, ClaimValue};
+pub use cpuset::CpusetSpec;
+pub use ctx::{Ctx, CtxParams, TestFn};
+pub use run::execute_defs;
+pub use scheduler::{RunningScheduler, Scheduler, SchedulerLaunch, SchedulerSpec, observe_idle};
+pub use work::WorkType;

@@ -1,0 +1,168 @@
+//! The life of PID 1, from its first mount to the power-off.
+
+use crate::link::Link;
+use crate::params::{GuestParams, PARAMS_PATH, PARAMS_SCHEMA};
+use crate::{kmsg, mount, power, readback, reaper};
+use anyhow::{Context as _, Result, bail};
+use ktstr_scenario::{Ctx, CtxParams, RunningScheduler, TestFn, observe_idle};
+use ktstr_verdict::{AssertResult, Outcome};
+use ktstr_wire::{Hello, Message, Nonce, PanicReport, SCHEMA, Stage, TestReport, When};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Cgroup that workloads live below unless the test names one.
+const DEFAULT_CGROUP: &str = "ktstr";
+/// Where cgroup2 is mounted.
+const CGROUP_ROOT: &str = "/sys/fs/cgroup";
+
+/// Runs the test that the host asked for, and powers off. `resolve` finds its function by name.
+pub fn run(resolve: &dyn Fn(&str) -> Option<TestFn>) -> ! {
+    let absent = mount::mount_all();
+    let (params, link) = match open() {
+        Ok(opened) => opened,
+        Err(e) => {
+            // Without a channel there is only the console; the host takes the missing hello for what it is.
+            eprintln!("ktstr: guest init failed: {e:#}");
+            power::off();
+        }
+    };
+    let link = Arc::new(link);
+    report_panics(&link);
+    let outcome = match absent {
+        Ok(_) => live(&params, &link, resolve),
+        Err(e) => Err((Stage::Init, e)),
+    };
+    let report = match outcome {
+        Ok(report) => report,
+        Err((stage, e)) => TestReport { ok: None, err: Some(format!("{e:#}")), stage },
+    };
+    kmsg::send_all(&link);
+    link.send(&Message::Outcome(report));
+    link.bye();
+    power::off()
+}
+
+fn open() -> Result<(GuestParams, Link)> {
+    let text = std::fs::read(PARAMS_PATH).with_context(|| format!("failed to read {PARAMS_PATH}"))?;
+    let params: GuestParams = serde_json::from_slice(&text).with_context(|| format!("{PARAMS_PATH} is damaged"))?;
+    let cmdline = std::fs::read_to_string("/proc/cmdline").context("failed to read /proc/cmdline")?;
+    let link = Link::open(&cmdline, Nonce(params.nonce))?;
+    Ok((params, link))
+}
+
+/// A panic anywhere is a frame, with where it was and how it came there; the host never takes such a run for a pass.
+fn report_panics(link: &Arc<Link>) {
+    let link = Arc::clone(link);
+    std::panic::set_hook(Box::new(move |info| {
+        let message = info
+            .payload()
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| info.payload().downcast_ref::<&str>().copied())
+            .unwrap_or("no message")
+            .to_owned();
+        let location = info.location().map_or_else(|| "unknown place".to_owned(), ToString::to_string);
+        let backtrace = std::backtrace::Backtrace::force_capture().to_string();
+        link.send(&Message::Panic(PanicReport { message, location, backtrace }));
+    }));
+}
+
+fn live(
+    params: &GuestParams,
+    link: &Arc<Link>,
+    resolve: &dyn Fn(&str) -> Option<TestFn>,
+) -> Result<TestReport, (Stage, anyhow::Error)> {
+    let init = |e: anyhow::Error| (Stage::Init, e);
+    let release = hello(params, link).map_err(init)?;
+    prepare(params);
+    let function = resolve(&params.test)
+        .with_context(|| format!("this binary has no test `{}`", params.test))
+        .map_err(init)?;
+    let mut scheduler = None;
+    if let Some(launch) = &params.scheduler {
+        mount::check_kernel_config(&release).map_err(init)?;
+        let log = Arc::clone(link);
+        let mut running =
+            RunningScheduler::launch(launch, move |line| log.send(&Message::SchedulerLog(line)))
+                .map_err(|e| (Stage::Scheduler, e))?;
+        let attached = running.wait_attached().map_err(|e| (Stage::Scheduler, e))?;
+        link.send(&Message::Scheduler(attached));
+        scheduler = Some(running);
+    } else {
+        link.send(&Message::Scheduler(observe_idle(When::Attach)));
+    }
+    link.send(&Message::Phase("test".into()));
+    let report = call(params, function);
+    link.send(&Message::Phase("test-end".into()));
+    if let Some(mut running) = scheduler {
+        link.send(&Message::Scheduler(running.observe(When::Detach)));
+        link.send(&Message::Scheduler(running.stop()));
+    } else {
+        link.send(&Message::Scheduler(observe_idle(When::Detach)));
+        link.send(&Message::Scheduler(observe_idle(When::Stopped)));
+    }
+    Ok(report)
+}
+
+fn hello(params: &GuestParams, link: &Link) -> Result<String> {
+    if params.schema != PARAMS_SCHEMA {
+        bail!("parameters of schema {}, this guest reads {PARAMS_SCHEMA}", params.schema);
+    }
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    link.send(&Message::Hello(Hello {
+        schema: SCHEMA,
+        release: release.clone(),
+        read_back: readback::read(Path::new("/sys"))?,
+        clock_ns: u64::try_from(clock.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(clock.tv_nsec).unwrap_or(0),
+        cmdline: std::fs::read_to_string("/proc/cmdline").unwrap_or_default().trim().to_owned(),
+    }));
+    Ok(release)
+}
+
+fn prepare(params: &GuestParams) {
+    for (name, value) in &params.env {
+        // SAFETY: the constructor runs before `main`, and no other thread has been started yet.
+        unsafe { std::env::set_var(name, value) };
+    }
+    mount::name_and_loopback();
+    let unlimited = rustix::process::Rlimit { current: None, maximum: None };
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Memlock, unlimited);
+    reaper::start();
+}
+
+fn call(params: &GuestParams, function: TestFn) -> TestReport {
+    let below = params.workload_root_cgroup.as_deref().unwrap_or(DEFAULT_CGROUP);
+    let ctx = Ctx::new(CtxParams {
+        topology: params.topology.clone(),
+        duration: Duration::from_millis(params.duration_ms),
+        assert: params.assert,
+        cgroup_root: PathBuf::from(CGROUP_ROOT).join(below.trim_start_matches('/')),
+        cgroup_walk_root: None,
+        host_only: false,
+        scheduler_name: params.scheduler_name.clone(),
+    });
+    // The hook has sent the panic already; the report only must not look like a result.
+    let result = catch_unwind(AssertUnwindSafe(|| function(&ctx)))
+        .unwrap_or_else(|_| Err(anyhow::anyhow!("the test function panicked")));
+    match result {
+        Ok(result) => {
+            let ok = finite(result.merged(ctx.take_outcomes()));
+            TestReport { ok: Some(ok), err: None, stage: Stage::Test }
+        }
+        Err(e) => TestReport { ok: None, err: Some(format!("{e:#}")), stage: Stage::Test },
+    }
+}
+
+/// A figure that is not a number cannot travel, and a run that measured one has measured nothing.
+fn finite(mut result: AssertResult) -> AssertResult {
+    let bad: Vec<String> = result.metrics.iter().filter(|(_, v)| !v.is_finite()).map(|(k, _)| k.clone()).collect();
+    for name in bad {
+        result.metrics.remove(&name);
+        let message = format!("metric `{name}` is not a finite number");
+        result.push(Outcome::Inconclusive { detail: message.into() });
+    }
+    result
+}

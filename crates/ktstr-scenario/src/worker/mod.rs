@@ -1,0 +1,7 @@
+//! Workers: forked processes that count what they do in shared memory.
+
+mod slot;
+mod spawn;
+
+pub(crate) use slot::{Checkpoint, Seen, Shared, now_ns, quantile_ns};
+pub(crate) use spawn::Crew;

@@ -1,0 +1,189 @@
+//! A crew: workers forked, held at the start, released together, stopped, and never left behind.
+
+use super::slot::{Checkpoint, Seen, Shared, now_ns};
+use crate::cgroup::Group;
+use crate::children;
+use crate::work::{Links, WorkType};
+use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::time::{Duration, Instant};
+
+/// How long workers may take to notice the end before they are killed.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// The workers of one cgroup.
+pub struct Crew {
+    shared: Shared,
+    pids: Vec<i32>,
+    // Pipes and the like; held open as long as the workers.
+    _links: Links,
+}
+
+impl Crew {
+    /// Forks `count` workers into `group`; they wait for [`start`](Self::start).
+    pub fn gather(work: &WorkType, count: u32, nice: i32, group: Option<&Group>) -> Result<Self> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let shared = Shared::new(count)?;
+        let links = work.links(count)?;
+        let mut crew = Self { shared, pids: Vec::with_capacity(count), _links: links };
+        for index in 0..count {
+            // SAFETY: the child only runs `worker`, which touches shared atomics and makes plain system calls until it
+            // leaves with `_exit`: nothing in it allocates, locks or returns.
+            let pid = unsafe { libc::fork() };
+            match pid {
+                0 => worker(&crew.shared, index, work, &crew._links),
+                -1 => return Err(std::io::Error::last_os_error()).context("failed to fork a worker"),
+                _ => {
+                    children::claim(pid);
+                    crew.pids.push(pid);
+                }
+            }
+            if nice != 0 {
+                rustix::process::setpriority_process(Pid::from_raw(pid), nice)
+                    .with_context(|| format!("failed to set nice {nice}"))?;
+            }
+            if let Some(group) = group {
+                group.adopt(pid)?;
+            }
+        }
+        Ok(crew)
+    }
+
+    /// Lets all workers go at once.
+    pub fn start(&self) {
+        let head = self.shared.head();
+        head.start_ns.store(now_ns(), Release);
+        head.state.store(1, Release);
+        let everyone = u32::MAX >> 1;
+        let _ = rustix::thread::futex::wake(&head.state, rustix::thread::futex::Flags::empty(), everyone);
+    }
+
+    /// Ends the work and reads what was done.
+    pub fn stop(mut self) -> Result<Vec<Seen>> {
+        let end = now_ns();
+        let head = self.shared.head();
+        head.state.store(2, Release);
+        let everyone = u32::MAX >> 1;
+        let _ = rustix::thread::futex::wake(&head.state, rustix::thread::futex::Flags::empty(), everyone);
+        let seen = (0..self.pids.len()).map(|i| self.shared.seen(i, end)).collect();
+        self.reap(STOP_WITHIN)?;
+        Ok(seen)
+    }
+
+    fn reap(&mut self, within: Duration) -> Result<()> {
+        let start = Instant::now();
+        let mut trouble = Vec::new();
+        while let Some(&pid) = self.pids.last() {
+            let Some(raw) = Pid::from_raw(pid) else { break };
+            match waitpid(Some(raw), WaitOptions::NOHANG) {
+                Ok(None) if start.elapsed() > within => {
+                    trouble.push(format!("worker process {pid} did not stop within {} s", within.as_secs()));
+                    let _ = kill_process(raw, Signal::KILL);
+                    let _ = waitpid(Some(raw), WaitOptions::empty());
+                }
+                Ok(None) => {
+                    std::thread::sleep(Duration::from_millis(1));
+                    continue;
+                }
+                Ok(Some((_, status))) if status.exit_status() != Some(0) => {
+                    trouble.push(format!("worker process {pid} ended early: {status:?}"));
+                }
+                Ok(Some(_)) | Err(_) => {}
+            }
+            self.pids.pop();
+            children::release(pid);
+        }
+        anyhow::ensure!(trouble.is_empty(), "{}", trouble.join("\n"));
+        Ok(())
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        for &pid in &self.pids {
+            if let Some(pid) = Pid::from_raw(pid) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+        let _ = self.reap(STOP_WITHIN);
+    }
+}
+
+/// The whole life of a worker process.
+fn worker(shared: &Shared, index: usize, work: &WorkType, links: &Links) -> ! {
+    // A worker whose parent is gone must not spin on.
+    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    let head = shared.head();
+    while head.state.load(Acquire) == 0 {
+        let _ = rustix::thread::futex::wait(&head.state, rustix::thread::futex::Flags::empty(), 0, None);
+    }
+    let checkpoint = Checkpoint::new(shared, index);
+    checkpoint.begin();
+    work.run(index, &checkpoint, shared, links);
+    // SAFETY: `_exit` ends the process at once, without the parent's destructors.
+    unsafe { libc::_exit(0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::worker::quantile_ns;
+    use super::*;
+
+    fn run(work: &WorkType, count: u32) -> Vec<Seen> {
+        let crew = Crew::gather(work, count, 0, None).unwrap();
+        crew.start();
+        // The workload's own duration, not a wait for something to happen.
+        std::thread::sleep(Duration::from_millis(300));
+        crew.stop().unwrap()
+    }
+
+    #[test]
+    fn spinning_workers_progress_and_never_wake() {
+        for worker in run(&WorkType::SpinWait, 2) {
+            assert!(worker.iterations > 0 && worker.wakes == 0 && !worker.cpus.is_empty(), "{worker:?}");
+        }
+    }
+
+    #[test]
+    fn yielding_workers_count_their_yields() {
+        for worker in run(&WorkType::YieldHeavy, 2) {
+            assert!(worker.events > 0 && worker.events >= worker.iterations, "{worker:?}");
+        }
+    }
+
+    #[test]
+    fn bursty_workers_sleep_and_wake() {
+        let seen = run(&WorkType::bursty_ms(5, 10), 2);
+        for worker in &seen {
+            assert!(worker.wakes >= 3 && worker.iterations > 0, "{worker:?}");
+        }
+        assert!(quantile_ns(&seen, 0.99).is_some());
+    }
+
+    #[test]
+    fn futex_partners_wake_each_other() {
+        let seen = run(&WorkType::FutexPingPong, 2);
+        let given: u64 = seen.iter().map(|w| w.events).sum();
+        let taken: u64 = seen.iter().map(|w| w.wakes).sum();
+        assert!(given > 10 && taken > 10 && taken <= given, "{seen:?}");
+    }
+
+    #[test]
+    fn pipe_partners_move_bytes() {
+        for worker in run(&WorkType::PipeIo, 2) {
+            assert!(worker.events > 10, "{worker:?}");
+        }
+    }
+
+    #[test]
+    fn a_dropped_crew_leaves_no_process() {
+        let crew = Crew::gather(&WorkType::SpinWait, 3, 0, None).unwrap();
+        crew.start();
+        let pids = crew.pids.clone();
+        drop(crew);
+        for pid in pids {
+            assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "{pid} is left");
+        }
+    }
+}
