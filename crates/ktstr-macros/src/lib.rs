@@ -74,10 +74,7 @@ pub fn ktstr_test(attributes: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn declare_scheduler(input: TokenStream) -> TokenStream {
     let declaration = parse_macro_input!(input as Declaration);
-    declaration
-        .expand()
-        .unwrap_or_else(Error::into_compile_error)
-        .into()
+    declaration.expand().into()
 }
 
 /// Adds a static to `KTSTR_TESTS` or `KTSTR_SCHEDULERS` by hand, as linkme's attribute of that name does, without a

@@ -1,2 +1,12 @@
-//! The per-run JSON record and where it is kept.
+#![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
+
+mod record;
+mod session;
+mod store;
+mod variant;
+
+pub use record::{SCHEMA_VERSION, SidecarRecord};
+pub use session::{Location, record_dir};
+pub use store::{StoreError, read_records, write_record};
+pub use variant::{VariantKey, variant_hash};

@@ -30,25 +30,25 @@ pub enum CacheError {
         what: String,
     },
     /// Any other refusal of the operating system.
-    #[error("failed to {action} {}: {source}", path.display())]
+    #[error("failed to {action} {}: {cause}", path.display())]
     Io {
         /// What was tried, as an infinitive.
         action: &'static str,
         /// On which path.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
 impl CacheError {
     /// Classifies an I/O error: a full disk gets its own words.
-    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        match source.kind() {
+    pub(crate) fn io(action: &'static str, path: &Path, cause: io::Error) -> Self {
+        match cause.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 Self::NoSpace { path: path.to_owned() }
             }
-            _ => Self::Io { action, path: path.to_owned(), source },
+            _ => Self::Io { action, path: path.to_owned(), cause },
         }
     }
 }

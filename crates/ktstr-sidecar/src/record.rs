@@ -1,0 +1,146 @@
+//! The record of one run.
+
+use crate::variant::{VariantKey, variant_hash};
+use ktstr_topology::ReadBack;
+use ktstr_verdict::{CgroupStats, Outcome, Verdict};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Version of [`SidecarRecord`]; readers take older ones.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Everything worth keeping of a run. The three verdict flags are set together, from one [`Verdict`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SidecarRecord {
+    /// [`SCHEMA_VERSION`] of the writer.
+    pub schema_version: u32,
+    /// Bare name of the test.
+    pub test_name: String,
+    /// Preset, when the run was a variant.
+    pub preset: Option<String>,
+    /// The machine that was asked for.
+    pub topology: String,
+    /// The machine as the guest saw it.
+    pub topology_read_back: Option<ReadBack>,
+    /// Name of the scheduler.
+    pub scheduler: String,
+    /// SHA-256 of its binary.
+    pub scheduler_binary_hash: Option<String>,
+    /// How its binary was found.
+    pub resolve_source: Option<String>,
+    /// What `root/ops` was at the start.
+    pub scheduler_ops: Option<String>,
+    /// Whether it was attached at the start.
+    pub attached_at_start: bool,
+    /// Whether it was attached at the end.
+    pub attached_at_end: bool,
+    /// Commit of the project under test, with `-dirty`.
+    pub project_commit: Option<String>,
+    /// Label of the kernel.
+    pub kernel_label: Option<String>,
+    /// Version of the kernel.
+    pub kernel_version: Option<String>,
+    /// Release of the kernel as the guest said it.
+    pub kernel_release: Option<String>,
+    /// Accelerator.
+    pub accelerator: Option<String>,
+    /// Why it was taken.
+    pub accelerator_why: Option<String>,
+    /// Guest CPUs for each host CPU.
+    pub overcommit: f64,
+    /// Name of the payload.
+    pub payload: Option<String>,
+    /// Named figures.
+    pub metrics: BTreeMap<String, f64>,
+    /// The verdict is a pass.
+    pub passed: bool,
+    /// The verdict is a skip.
+    pub skipped: bool,
+    /// The verdict is inconclusive.
+    pub inconclusive: bool,
+    /// The test expects a failure.
+    pub expected_failure: bool,
+    /// What the operator was told.
+    pub message: String,
+    /// Outcomes with details.
+    pub outcomes: Vec<Outcome>,
+    /// What the workers of each cgroup did.
+    pub cgroups: Vec<CgroupStats>,
+    /// `root/events` at the end.
+    pub sched_ext_events: BTreeMap<String, i64>,
+    /// The kernel's words on why the scheduler left.
+    pub exit_info: Option<String>,
+    /// Last lines of the scheduler.
+    pub scheduler_log: Vec<String>,
+    /// Microseconds of each phase.
+    pub phases_us: BTreeMap<String, u64>,
+    /// Nanoseconds the machine waited for host CPUs.
+    pub host_run_delay_ns: u64,
+    /// CPU model of the host.
+    pub host_cpu: Option<String>,
+    /// Kernel of the host.
+    pub host_kernel: Option<String>,
+    /// Last lines of the console, when the run failed.
+    pub console_tail: String,
+    /// Start, seconds since 1970.
+    pub started_unix_s: u64,
+    /// Whole run, ms.
+    pub wall_ms: u64,
+    /// Attempt under the runner's own count, from 1.
+    pub attempt: u32,
+    /// The session's token.
+    pub run_id: Option<String>,
+    /// `ci` or `local`.
+    pub run_source: String,
+    /// What the variant hash is made of.
+    pub sysctls: Vec<String>,
+    /// What the variant hash is made of.
+    pub kargs: Vec<String>,
+}
+
+impl SidecarRecord {
+    /// A record of a verdict; everything else is filled in after.
+    #[must_use]
+    pub fn new(test: &str, topology: &str, scheduler: &str, verdict: Verdict) -> Self {
+        let bits = verdict.bits();
+        Self {
+            schema_version: SCHEMA_VERSION,
+            test_name: test.to_owned(),
+            topology: topology.to_owned(),
+            scheduler: scheduler.to_owned(),
+            passed: bits.passed,
+            skipped: bits.skipped,
+            inconclusive: bits.inconclusive,
+            attempt: 1,
+            run_source: "local".to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// The verdict that the flags stand for.
+    pub fn verdict(&self) -> Verdict {
+        match (self.passed, self.skipped, self.inconclusive) {
+            (true, false, false) => Verdict::Pass,
+            (false, true, false) => Verdict::Skip,
+            (false, false, true) => Verdict::Inconclusive,
+            // No flag is a failure, and flags that contradict each other are no proof.
+            _ => Verdict::Fail,
+        }
+    }
+
+    /// `{test}-{variant hash}.ktstr.json`.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        let hash = variant_hash(&VariantKey {
+            topology: self.topology.clone(),
+            scheduler: self.scheduler.clone(),
+            payload: self.payload.clone(),
+            work_type: None,
+            sysctls: self.sysctls.clone(),
+            kargs: self.kargs.clone(),
+        });
+        let test: String = self.test_name.chars().map(|c| if c == '/' { '_' } else { c }).collect();
+        format!("{test}-{hash:016x}.ktstr.json")
+    }
+}

@@ -1,0 +1,96 @@
+//! Where the records of a run go, and who clears what an earlier session left there.
+
+use crate::store::StoreError;
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What decides the directory; each value as its variable holds it.
+#[derive(Clone, Debug, Default)]
+pub struct Location {
+    /// `KTSTR_SIDECAR_DIR`.
+    pub sidecar_dir: Option<PathBuf>,
+    /// `KTSTR_RUNS_ROOT`.
+    pub runs_root: Option<PathBuf>,
+    /// Cargo's target directory.
+    pub target_dir: PathBuf,
+    /// Label of the kernel.
+    pub kernel: String,
+    /// Commit of the project, with `-dirty`.
+    pub commit: String,
+    /// `KTSTR_RUN_EPOCH`.
+    pub epoch: Option<String>,
+}
+
+/// File in a record directory that holds the session's token and is its lock.
+const SESSION_FILE: &str = ".ktstr-session";
+
+/// The directory, cleared of an earlier session's records by the first writer of this one.
+///
+/// Without a token nothing is cleared: a run alone cannot tell an earlier session from a later test of its own.
+///
+/// # Errors
+/// A directory that cannot be made or locked.
+pub fn record_dir(location: &Location) -> Result<PathBuf, StoreError> {
+    let dir = location.sidecar_dir.clone().unwrap_or_else(|| {
+        let root = location.runs_root.clone().unwrap_or_else(|| location.target_dir.join("ktstr"));
+        root.join(format!("{}-{}", location.kernel, location.commit))
+    });
+    if let Some(epoch) = &location.epoch {
+        enter(&dir, epoch).map_err(|source| StoreError::Io { path: dir.clone(), source })?;
+    }
+    Ok(dir)
+}
+
+fn enter(dir: &Path, epoch: &str) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    let path = dir.join(SESSION_FILE);
+    let lock = File::options().read(true).append(true).create(true).open(&path)?;
+    flock(&lock, FlockOperation::LockExclusive)?;
+    if fs::read_to_string(&path)? == epoch {
+        return Ok(());
+    }
+    for entry in fs::read_dir(dir)?.flatten() {
+        if entry.file_name().to_string_lossy().ends_with(".ktstr.json") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    // The same inode stays: others wait on its lock.
+    fs::write(&path, epoch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_writer_of_a_session_clears_and_later_ones_do_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |epoch: &str| Location {
+            sidecar_dir: Some(dir.path().to_owned()),
+            epoch: Some(epoch.to_owned()),
+            ..Location::default()
+        };
+        let record = dir.path().join("x.ktstr.json");
+        fs::write(&record, "{}").unwrap();
+        record_dir(&at("one")).unwrap();
+        assert!(!record.exists());
+        fs::write(&record, "{}").unwrap();
+        record_dir(&at("one")).unwrap();
+        assert!(record.exists());
+        record_dir(&at("two")).unwrap();
+        assert!(!record.exists());
+    }
+
+    #[test]
+    fn without_a_directory_of_its_own_a_run_goes_below_the_target_directory() {
+        let location = Location {
+            target_dir: "/t".into(),
+            kernel: "6.18".into(),
+            commit: "abc-dirty".into(),
+            ..Location::default()
+        };
+        assert_eq!(record_dir(&location).unwrap(), Path::new("/t/ktstr/6.18-abc-dirty"));
+    }
+}

@@ -1,0 +1,147 @@
+//! Records on disk: whole or not at all.
+
+use crate::record::SidecarRecord;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// End of a record's file name.
+const SUFFIX: &str = ".ktstr.json";
+
+/// Why a record is missing.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The disk is full.
+    #[error("no space for the record {path}: free some, or set KTSTR_SIDECAR_DIR to another disk")]
+    Full {
+        /// The record.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nobody may write there.
+    #[error("the record {path} may not be written ({source}): set KTSTR_SIDECAR_DIR to a directory of yours")]
+    Denied {
+        /// The record.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Anything else.
+    #[error("failed on the record {path}: {source}")]
+    Io {
+        /// The record or its directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+fn classify(path: &Path, source: io::Error) -> StoreError {
+    let path = path.to_owned();
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            StoreError::Full { path, source }
+        }
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => StoreError::Denied { path, source },
+        _ => StoreError::Io { path, source },
+    }
+}
+
+/// Writes a record: temporary sibling, fsync, rename, fsync of the directory.
+///
+/// # Errors
+/// A full disk, a directory that may not be written, and so on; the older record of that name is untouched.
+pub fn write_record(dir: &Path, record: &SidecarRecord) -> Result<PathBuf, StoreError> {
+    let path = dir.join(record.file_name());
+    let io = |e: io::Error| classify(&path, e);
+    let json = serde_json::to_vec_pretty(record).map_err(|e| io(e.into()))?;
+    fs::create_dir_all(dir).map_err(io)?;
+    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(io)?;
+    file.write_all(&json).map_err(io)?;
+    file.as_file().sync_all().map_err(io)?;
+    file.persist(&path).map_err(|e| classify(&path, e.error))?;
+    File::open(dir).and_then(|d| d.sync_all()).map_err(io)?;
+    Ok(path)
+}
+
+/// All records of a directory, sorted by file name, and the names of damaged files; no directory is no records.
+///
+/// # Errors
+/// A directory that cannot be listed.
+pub fn read_records(dir: &Path) -> Result<(Vec<SidecarRecord>, Vec<String>), StoreError> {
+    let entries = match fs::read_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
+        other => other.map_err(|e| classify(dir, e))?,
+    };
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(|e| Some(e.ok()?.path()))
+        .filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().ends_with(SUFFIX)))
+        .collect();
+    paths.sort();
+    let mut records = Vec::with_capacity(paths.len());
+    let mut damaged = Vec::new();
+    for path in paths {
+        match fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
+            Some(record) => records.push(record),
+            None => damaged.push(path.display().to_string()),
+        }
+    }
+    Ok((records, damaged))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ktstr_verdict::Verdict;
+    use proptest::prelude::*;
+
+    fn record(verdict: Verdict) -> SidecarRecord {
+        SidecarRecord::new("a", "1n1l2c1t", "eevdf", verdict)
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_reads_back_with_its_verdict(pick in 0usize..4) {
+            let verdict = [Verdict::Pass, Verdict::Skip, Verdict::Inconclusive, Verdict::Fail][pick];
+            let dir = tempfile::tempdir().unwrap();
+            write_record(dir.path(), &record(verdict)).unwrap();
+            let (records, damaged) = read_records(dir.path()).unwrap();
+            prop_assert_eq!(records[0].verdict(), verdict);
+            prop_assert!(damaged.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_named_and_costs_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let good = write_record(dir.path(), &record(Verdict::Pass)).unwrap();
+        let text = fs::read_to_string(&good).unwrap();
+        fs::write(dir.path().join("half.ktstr.json"), &text[..text.len() / 2]).unwrap();
+        let (records, damaged) = read_records(dir.path()).unwrap();
+        assert_eq!(records.len(), 1);
+        assert!(damaged.len() == 1 && damaged[0].ends_with("half.ktstr.json"), "{damaged:?}");
+    }
+
+    #[test]
+    fn unknown_and_missing_fields_are_taken() {
+        let read: SidecarRecord = serde_json::from_str(r#"{"test_name":"a","passed":true,"later":1}"#).unwrap();
+        assert_eq!((read.verdict(), read.schema_version), (Verdict::Pass, 0));
+    }
+
+    #[test]
+    fn flags_that_contradict_each_other_are_no_pass() {
+        let both = SidecarRecord { skipped: true, ..record(Verdict::Pass) };
+        assert_eq!(both.verdict(), Verdict::Fail);
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_an_error_that_says_what_to_do() {
+        let text = write_record(Path::new("/proc/ktstr"), &record(Verdict::Pass)).unwrap_err().to_string();
+        assert!(text.contains("/proc/ktstr"), "{text}");
+        let full = classify(Path::new("/x"), io::Error::from(io::ErrorKind::StorageFull));
+        assert!(full.to_string().contains("KTSTR_SIDECAR_DIR"));
+    }
+}
