@@ -165,7 +165,6 @@ fn lost_machine(evidence: &Evidence<'_>) -> Option<String> {
         VmEnd::Deadline { phase, after } => {
             Some(format!("no end of the {phase:?} phase within {:.0} s", after.as_secs_f64()))
         }
-        VmEnd::Interrupted => Some("the run was interrupted".to_owned()),
     }
 }
 

@@ -1,2 +1,42 @@
-//! Registry, constructor, nextest protocol, gauntlet and evaluation.
+//! One binary, three lives: it lists its tests, runs one of them, and is PID 1 of the machine the test runs in.
+//!
+//! Registry, constructor, nextest protocol, gauntlet and evaluation. Everything that decides is a function of values
+//! ([`catalogue`], [`list`], [`evaluate`]); the constructor and [`run`](run_ktstr_test) feed them.
 #![deny(missing_docs)]
+
+mod args;
+pub mod catalogue;
+mod ctor;
+mod entry;
+mod env;
+pub mod evaluate;
+mod host_only;
+pub mod list;
+mod machine;
+mod names;
+mod record;
+mod registry;
+mod resolve;
+mod run;
+mod validate;
+mod verifier;
+mod words;
+
+pub use entry::{DEFAULT_DURATION_S, DEFAULT_WATCHDOG_S, KtstrTestEntry};
+pub use env::{VARIABLES, Variable};
+pub use registry::{KTSTR_SCHEDULERS, KTSTR_TESTS, real_entries};
+pub use run::{run_as_libtest, run_ktstr_test};
+pub use validate::EntryError;
+
+/// What the records of a directory amount to, as text; "" when there are none.
+#[must_use]
+pub fn analyze_sidecars(dir: Option<&std::path::Path>) -> String {
+    let from_env = std::env::var_os("KTSTR_SIDECAR_DIR").filter(|d| !d.is_empty()).map(std::path::PathBuf::from);
+    let Some(dir) = dir.map(std::path::Path::to_owned).or(from_env) else { return String::new() };
+    let Ok((records, damaged)) = ktstr_sidecar::read_records(&dir) else { return String::new() };
+    let rows = records.iter().map(|r| {
+        let kernel = r.kernel_version.as_deref().unwrap_or("-");
+        format!("{:<13} {} {} {} {}\n", r.verdict(), r.test_name, r.topology, kernel, r.scheduler)
+    });
+    rows.chain(damaged.iter().map(|file| format!("damaged       {file}\n"))).collect()
+}

@@ -12,7 +12,7 @@ use ktstr_scenario::{Assert, SchedulerLaunch};
 use ktstr_topology::{Topology, vm_memory_mib};
 use ktstr_verdict::{AssertResult, HarnessFault, PerfModeUnavailable, TopologyUnrepresentable};
 use ktstr_vmm::initramfs::{BaseSpec, build_base_layer, cpio};
-use ktstr_vmm::{Accel, AccelChoice, Deadlines, Vm, VmConfig, VmRun, choose_accel};
+use ktstr_vmm::{Accel, AccelChoice, Deadlines, Spoil, Vm, VmConfig, VmRun, choose_accel};
 use ktstr_wire::Nonce;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -108,10 +108,10 @@ fn refuse_unsupported(entry: &KtstrTestEntry) -> anyhow::Result<()> {
 fn kernel_refused(entry: &KtstrTestEntry, kernel: &FoundKernel) -> anyhow::Result<Option<AssertResult>> {
     let specs = entry.scheduler.kernels;
     let label = kernel.version.as_deref().unwrap_or(&kernel.label);
-    let accepted = ktstr_kernel::kernel_accepts(label, specs)
-        .with_context(|| format!("scheduler `{}`: bad `kernels`", entry.scheduler.name))
-        .map_err(|e| anyhow::Error::new(HarnessFault::new(format!("{e:#}"))))?;
-    Ok((!accepted).then(|| {
+    ktstr_kernel::check_kernel_specs(specs).map_err(|e| {
+        anyhow::Error::new(HarnessFault::new(format!("scheduler `{}`: {e}", entry.scheduler.name)))
+    })?;
+    Ok((!ktstr_kernel::kernel_accepts(label, specs)).then(|| {
         AssertResult::skip(format!(
             "scheduler `{}` is declared for kernels {specs:?}, and this is {label}",
             entry.scheduler.name
@@ -127,7 +127,7 @@ fn configure(
     scheduler: Option<&ResolvedScheduler>,
     accel: Accel,
 ) -> anyhow::Result<VmConfig> {
-    let nonce = Nonce::from_os().context("no random bytes for the attempt's nonce")?;
+    let nonce = fresh_nonce()?;
     let launch = scheduler.map(|s| launch_of(entry, s));
     let base = base_layer(entry, kernel, scheduler, launch.as_ref())?;
     let params = GuestParams {
@@ -160,8 +160,31 @@ fn configure(
         deadlines: deadlines(entry, topology),
         accel,
         verbose: settings.verbose,
-        ..VmConfig::default()
+        spoil: spoil_from_env(),
     })
+}
+
+/// A number no earlier attempt had; drawn on the host, it decides nothing in the guest.
+fn fresh_nonce() -> anyhow::Result<Nonce> {
+    let mut bytes = [0u8; 8];
+    let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .context("no random bytes for the attempt's nonce")?;
+    anyhow::ensure!(got == bytes.len(), "no random bytes for the attempt's nonce");
+    Ok(Nonce(u64::from_le_bytes(bytes)))
+}
+
+/// `KTSTR_SPOIL`, for tests of the harness itself: whatever it says can only turn a pass into a failure.
+fn spoil_from_env() -> Spoil {
+    let text = std::env::var("KTSTR_SPOIL").unwrap_or_default();
+    let (what, value) = text.split_once(':').unwrap_or((&text, ""));
+    match what {
+        "topology" => value.parse().map_or(Spoil::Nothing, Spoil::Topology),
+        "flip" => value.parse().map_or(Spoil::Nothing, Spoil::FlipByte),
+        "cut" => value.parse().map_or(Spoil::Nothing, Spoil::CutAt),
+        "kill-monitor" => Spoil::KillMonitor,
+        "replay" => std::fs::read(value).map_or(Spoil::Nothing, Spoil::Replay),
+        _ => Spoil::Nothing,
+    }
 }
 
 /// MiB below which a stock kernel with this initramfs does not boot reliably: the archive, its unpacked copy and the kernel.

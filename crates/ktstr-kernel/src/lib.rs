@@ -2,9 +2,15 @@
 #![deny(missing_docs)]
 
 mod accept;
+pub mod cache;
+mod config;
+pub mod find;
 mod id;
+pub mod image;
 mod label;
 mod list;
+mod progress;
+pub mod scheduler_cache;
 mod suffix;
 mod version;
 
@@ -12,5 +18,6 @@ pub use accept::{check_kernel_specs, kernel_accepts};
 pub use id::{GitRef, KernelId, KernelIdError};
 pub use label::{SanitizedKernelLabel, sanitize_kernel_label};
 pub use list::{KernelEntry, KernelListError, parse_kernel_list, write_kernel_list};
+pub use progress::{Progress, Silent};
 pub use suffix::{SuffixError, strip_kernel_suffix};
 pub use version::{VersionKey, decompose_version_for_compare};

@@ -40,18 +40,23 @@ fn sort(settings: &Settings, problems: &mut Problems) -> Parts {
             continue;
         };
         let field = &setting.name;
-        let Value { tokens, asks, .. } = &value;
+        let tokens = &value.tokens;
+        // A value of the wrong type is shown alone, not as a wrong argument of `Some`.
+        let typed = match &value.ty {
+            Some(ty) => quote!({ let __value: #ty = #tokens; __value }),
+            None => tokens.clone(),
+        };
         match attribute.place {
             Place::Field => parts.fields.push(quote!(#field: #tokens)),
             Place::OptionalField => parts
                 .fields
-                .push(quote!(#field: ::core::option::Option::Some(#tokens))),
+                .push(quote!(#field: ::core::option::Option::Some(#typed))),
             Place::Assert => parts
                 .checks
-                .push(quote!(#field: ::core::option::Option::Some(#tokens))),
+                .push(quote!(#field: ::core::option::Option::Some(#typed))),
             Place::Deferred => {
                 parts.references.push(reference(&value));
-                if *asks {
+                if value.asks {
                     parts.deferred.push(attribute.name);
                 }
             }
@@ -116,7 +121,9 @@ fn items(parts: &Parts, passing: &Passing, function: &ItemFn) -> TokenStream {
         };
 
         #(#everywhere)*
-        const _: () = #entry_value.validate_or_panic();
+        const _: () = if let ::core::result::Result::Err(__rule) = #entry_value.validate() {
+            ::core::panic!("{}", __rule.message());
+        };
 
         #(#everywhere)*
         #[doc(hidden)]

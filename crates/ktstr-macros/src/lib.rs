@@ -48,7 +48,11 @@ use syn::{Error, ItemFn, parse_macro_input};
 #[proc_macro_attribute]
 pub fn ktstr_test(attributes: TokenStream, item: TokenStream) -> TokenStream {
     let rest = proc_macro2::TokenStream::from(item.clone());
-    let function = parse_macro_input!(item as ItemFn);
+    let Ok(function) = syn::parse::<ItemFn>(item) else {
+        let error =
+            Error::new_spanned(&rest, "#[ktstr_test] goes on a function").into_compile_error();
+        return quote!(#error #rest).into();
+    };
     let expanded = syn::parse::<Settings>(attributes)
         .and_then(|settings| ktstr_test::expand(&settings, &function));
     // The function stays where an attribute is wrong, so that only the attribute is complained about.

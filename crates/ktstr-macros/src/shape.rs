@@ -51,65 +51,40 @@ impl Shape {
         }
         let expr = ungroup(value_of(setting, self.example())?);
         let wrong = || wrong_value(setting, expr, self.expected());
-        let value = |tokens, asks, ty| {
-            Ok(Value {
-                tokens,
-                asks,
-                ty: Some(ty),
-            })
-        };
+        let (tokens, asks) = match self {
+            Self::Bool => None,
+            Self::U32 => whole(setting, expr, u64::from(u32::MAX))?,
+            Self::U64 => whole(setting, expr, u64::MAX)?,
+            Self::Float => float(setting, expr)?.map(|tokens| (tokens, true)),
+            Self::Text => text(expr).map(|tokens| (tokens, true)),
+            Self::Texts => list(expr, text),
+            Self::TextOrTexts if matches!(expr, Expr::Lit(_)) => {
+                text(expr).map(|one| (quote!(&[#one]), true))
+            }
+            Self::TextOrTexts => list(expr, text),
+            Self::TextPairs => list(expr, text_pair),
+            Self::Path => path(expr).map(|path| (quote_spanned!(expr.span()=> &#path), true)),
+            Self::Paths | Self::Exprs => names(expr, self == Self::Exprs),
+        }
+        .ok_or_else(wrong)?;
+        Ok(Value {
+            tokens,
+            asks,
+            ty: self.ty(expr.span()),
+        })
+    }
+
+    /// The type of a value, to be complained about at `span`.
+    fn ty(self, span: Span) -> Option<TokenStream> {
         match self {
-            Self::Bool => unreachable!("handled above"),
-            Self::U32 => {
-                let (tokens, asks) =
-                    whole(setting, expr, u64::from(u32::MAX))?.ok_or_else(wrong)?;
-                value(tokens, asks, quote!(u32))
-            }
-            Self::U64 => {
-                let (tokens, asks) = whole(setting, expr, u64::MAX)?.ok_or_else(wrong)?;
-                value(tokens, asks, quote!(u64))
-            }
-            Self::Float => value(float(setting, expr)?.ok_or_else(wrong)?, true, quote!(f64)),
-            Self::Text => value(text(expr).ok_or_else(wrong)?, true, quote!(&'static str)),
-            Self::Texts => {
-                let (tokens, asks) = list(expr, text).ok_or_else(wrong)?;
-                value(tokens, asks, quote!(&'static [&'static str]))
-            }
-            Self::TextOrTexts => match text(expr).filter(|_| matches!(expr, Expr::Lit(_))) {
-                Some(one) => value(quote!(&[#one]), true, quote!(&'static [&'static str])),
-                None => {
-                    let (tokens, asks) = list(expr, text).ok_or_else(wrong)?;
-                    Ok(Value {
-                        tokens,
-                        asks,
-                        ty: None,
-                    })
-                }
-            },
-            Self::TextPairs => {
-                let (tokens, asks) = list(expr, text_pair).ok_or_else(wrong)?;
-                value(
-                    tokens,
-                    asks,
-                    quote!(&'static [(&'static str, &'static str)]),
-                )
-            }
-            Self::Path => {
-                let path = path(expr).ok_or_else(wrong)?;
-                Ok(Value {
-                    tokens: quote_spanned!(expr.span()=> &#path),
-                    asks: true,
-                    ty: None,
-                })
-            }
-            Self::Paths | Self::Exprs => {
-                let (tokens, asks) = names(expr, self == Self::Exprs).ok_or_else(wrong)?;
-                Ok(Value {
-                    tokens,
-                    asks,
-                    ty: None,
-                })
-            }
+            Self::Bool => Some(quote_spanned!(span=> bool)),
+            Self::U32 => Some(quote_spanned!(span=> u32)),
+            Self::U64 => Some(quote_spanned!(span=> u64)),
+            Self::Float => Some(quote_spanned!(span=> f64)),
+            Self::Text => Some(quote_spanned!(span=> &'static str)),
+            Self::Texts => Some(quote_spanned!(span=> &'static [&'static str])),
+            Self::TextPairs => Some(quote_spanned!(span=> &'static [(&'static str, &'static str)])),
+            Self::TextOrTexts | Self::Path | Self::Paths | Self::Exprs => None,
         }
     }
 
@@ -164,7 +139,7 @@ fn check_bool(setting: &Setting) -> Result<Value> {
     Ok(Value {
         tokens: quote_spanned!(span=> #on),
         asks: on,
-        ty: Some(quote!(bool)),
+        ty: Shape::Bool.ty(span),
     })
 }
 

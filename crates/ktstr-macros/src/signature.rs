@@ -12,21 +12,18 @@ pub fn check(sig: &Signature) -> Result<()> {
     let wanted = format!("`fn {}(ctx: &Ctx) -> Result<AssertResult>`", sig.ident);
     let mut problems = Problems::default();
     let mut refuse = |span, what: &str| {
-        problems.add(Error::new(
-            span,
-            format!("{what}: a #[ktstr_test] is {wanted}"),
-        ));
+        problems.add(Error::new(span, format!("{what}; write {wanted}")));
     };
     if let Some(keyword) = &sig.asyncness {
         refuse(
             keyword.span(),
-            "a test cannot be `async`: the guest has no runtime to poll it; start one in the body",
+            "a test cannot be `async`, for nothing in the guest polls it: start a runtime in the body",
         );
     }
     if let Some(keyword) = &sig.unsafety {
         refuse(
             keyword.span(),
-            "a test cannot be `unsafe`: the harness calls it; use an unsafe block in the body",
+            "a test cannot be `unsafe`, for the harness calls it: use an unsafe block in the body",
         );
     }
     if let Some(abi) = &sig.abi {
@@ -40,14 +37,14 @@ pub fn check(sig: &Signature) -> Result<()> {
     if let Some(parameter) = generic {
         refuse(
             parameter.span(),
-            "a test cannot be generic: the harness would not know what for",
+            "a test cannot be generic, for nobody says for which type it is called",
         );
     }
     match sig.inputs.iter().collect::<Vec<_>>().as_slice() {
         [FnArg::Receiver(receiver)] => {
             refuse(
                 receiver.span(),
-                "a test cannot be a method: it is called without a value",
+                "a test cannot be a method, for it is called without a value",
             );
         }
         [FnArg::Typed(argument)] => match &*argument.ty {

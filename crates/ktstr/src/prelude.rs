@@ -9,7 +9,8 @@ pub use ktstr_dispatch::{
 };
 pub use ktstr_macros::{declare_scheduler, distributed_slice, ktstr_test};
 pub use ktstr_scenario::{
-    Assert, CgroupDef, CpusetSpec, Ctx, Scheduler, SchedulerSpec, TestFn, WorkType, execute_defs, scenarios,
+    Assert, CgroupDef, CpusetSpec, Ctx, Scheduler, SchedulerSpec, TestFn, WorkType, execute_defs,
+    scenarios,
 };
 pub use ktstr_topology::{Topology, TopologyConstraints};
 pub use ktstr_verdict::{AssertResult, CheckKind, Decision, Detail, Outcome, Verdict};

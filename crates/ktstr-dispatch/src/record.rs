@@ -1,0 +1,150 @@
+//! The record of a run, made from the same decision as the exit code.
+
+use crate::entry::KtstrTestEntry;
+use crate::machine::Attempt;
+use crate::words::last_lines;
+use anyhow::Result;
+use ktstr_sidecar::{Location, SidecarRecord, record_dir, write_record};
+use ktstr_topology::Topology;
+use ktstr_verdict::{AssertResult, Decision, Verdict};
+use ktstr_wire::{Message, When};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Lines kept of scheduler and console.
+const TAIL_LINES: usize = 40;
+
+/// Everything a record is made of.
+pub struct Outline<'a> {
+    /// The test.
+    pub entry: &'a KtstrTestEntry,
+    /// The machine asked for.
+    pub topology: &'a Topology,
+    /// The preset, for a variant.
+    pub preset: Option<&'static str>,
+    /// How far the attempt got.
+    pub attempt: &'a Attempt,
+    /// What came out of it.
+    pub result: &'a Result<AssertResult>,
+    /// What was made of that.
+    pub decision: &'a Decision,
+    /// When it began.
+    pub started: SystemTime,
+}
+
+/// Writes the record and says where.
+///
+/// # Errors
+/// A directory or file that cannot be written; the verdict stands without it.
+pub fn write(outline: &Outline<'_>) -> Result<PathBuf> {
+    let record = record_of(outline);
+    let path = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let dir = record_dir(&Location {
+        sidecar_dir: path("KTSTR_SIDECAR_DIR"),
+        runs_root: path("KTSTR_RUNS_ROOT"),
+        target_dir: target_dir(),
+        kernel: record.kernel_label.clone().unwrap_or_else(|| "no-kernel".to_owned()),
+        commit: record.project_commit.clone().unwrap_or_else(|| "no-commit".to_owned()),
+        epoch: std::env::var("KTSTR_RUN_EPOCH").ok().filter(|e| !e.is_empty()),
+    })?;
+    Ok(write_record(&dir, &record)?)
+}
+
+fn record_of(o: &Outline<'_>) -> SidecarRecord {
+    let mut record =
+        SidecarRecord::new(o.entry.name, &o.topology.to_string(), o.entry.scheduler.name, o.decision.verdict());
+    record.preset = o.preset.map(str::to_owned);
+    record.message = o.decision.message().to_owned();
+    record.expected_failure = o.entry.expect_err;
+    record.started_unix_s = o.started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    record.wall_ms = o.started.elapsed().map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
+    record.attempt = std::env::var("NEXTEST_ATTEMPT").ok().and_then(|a| a.parse().ok()).unwrap_or(1);
+    record.run_id = std::env::var("KTSTR_RUN_EPOCH").ok().or_else(|| std::env::var("NEXTEST_RUN_ID").ok());
+    if std::env::var_os("KTSTR_CI").is_some_and(|v| !v.is_empty()) {
+        record.run_source = "ci".to_owned();
+    }
+    record.project_commit = commit();
+    record.host_kernel = Some(rustix::system::uname().release().to_string_lossy().into_owned());
+    record.host_cpu = host_cpu();
+    record.sysctls = o.entry.scheduler.sysctls.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    record.kargs = o.entry.scheduler.kargs.iter().map(|k| (*k).to_owned()).collect();
+    if let Ok(result) = o.result {
+        record.outcomes.clone_from(&result.outcomes);
+        record.metrics.clone_from(&result.metrics);
+        record.cgroups.clone_from(&result.cgroups);
+    }
+    add_attempt(&mut record, o.attempt, o.decision.verdict());
+    record
+}
+
+fn add_attempt(record: &mut SidecarRecord, attempt: &Attempt, verdict: Verdict) {
+    if let Some(kernel) = &attempt.kernel {
+        record.kernel_label = Some(kernel.label.clone());
+        record.kernel_version.clone_from(&kernel.version);
+    }
+    if let Some(accel) = &attempt.accel {
+        record.accelerator = Some(accel.accel.to_string());
+        record.accelerator_why = Some(accel.why.clone());
+    }
+    if let Some(scheduler) = &attempt.scheduler {
+        record.resolve_source = Some(scheduler.source.to_owned());
+        record.scheduler_binary_hash = ktstr_kernel::cache::sha256_file(&scheduler.path).ok();
+    }
+    record.overcommit = attempt.overcommit;
+    let Some(run) = &attempt.run else { return };
+    record.phases_us.clone_from(&run.phases_us);
+    record.host_run_delay_ns = run.host_delay.run_delay_ns;
+    if verdict != Verdict::Pass {
+        record.console_tail = last_lines(&run.console, TAIL_LINES);
+    }
+    for (_, message) in run.transcript.messages() {
+        match message {
+            Message::Hello(hello) => {
+                record.kernel_release = Some(hello.release.clone());
+                record.topology_read_back = Some(hello.read_back.clone());
+            }
+            Message::Scheduler(seen) => match seen.when {
+                When::Attach => {
+                    record.attached_at_start = seen.state == "enabled";
+                    record.scheduler_ops.clone_from(&seen.ops);
+                }
+                When::Detach => {
+                    record.attached_at_end = seen.state == "enabled";
+                    record.sched_ext_events.clone_from(&seen.events);
+                    record.exit_info.clone_from(&seen.exit_info);
+                }
+                When::Stopped => {}
+            },
+            Message::SchedulerLog(line) => record.scheduler_log.push(line.clone()),
+            _ => {}
+        }
+    }
+    let surplus = record.scheduler_log.len().saturating_sub(TAIL_LINES);
+    record.scheduler_log.drain(..surplus);
+}
+
+/// The target directory this binary lies in (`…/target/PROFILE/deps/BINARY`), else `target` here.
+fn target_dir() -> PathBuf {
+    let exe = std::env::current_exe().unwrap_or_default();
+    exe.ancestors()
+        .find(|dir| dir.join("CACHEDIR.TAG").exists())
+        .map_or_else(|| PathBuf::from("target"), Path::to_owned)
+}
+
+/// Short commit of the project in the working directory, with `-dirty` when files differ from it.
+fn commit() -> Option<String> {
+    let git = |args: &[&str]| {
+        let output = Command::new("git").args(args).output().ok().filter(|o| o.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let head = git(&["rev-parse", "--short=12", "HEAD"])?;
+    let dirty = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|s| !s.is_empty());
+    Some(if dirty { format!("{head}-dirty") } else { head })
+}
+
+fn host_cpu() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|l| l.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
