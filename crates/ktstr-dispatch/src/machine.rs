@@ -77,6 +77,7 @@ pub fn run_in_machine(
         attempt.overcommit = f64::from(topology.total_cpus()) / cpus as f64;
     }
     let run = Vm::new(config).run()?;
+    keep_stream(&run);
     let expected = Expected {
         topology: topology.clone(),
         scheduler: (!entry.scheduler.is_eevdf()).then(|| entry.scheduler.name.to_owned()),
@@ -171,6 +172,13 @@ fn fresh_nonce() -> anyhow::Result<Nonce> {
         .context("no random bytes for the attempt's nonce")?;
     anyhow::ensure!(got == bytes.len(), "no random bytes for the attempt's nonce");
     Ok(Nonce(u64::from_le_bytes(bytes)))
+}
+
+/// `KTSTR_KEEP_STREAM`, for tests of the harness itself: what the guest said, to be replayed as another attempt's.
+fn keep_stream(run: &VmRun) {
+    if let Some(path) = std::env::var_os("KTSTR_KEEP_STREAM") {
+        let _ = std::fs::write(path, &run.stream);
+    }
 }
 
 /// `KTSTR_SPOIL`, for tests of the harness itself: whatever it says can only turn a pass into a failure.

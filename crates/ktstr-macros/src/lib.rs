@@ -85,7 +85,7 @@ pub fn declare_scheduler(input: TokenStream) -> TokenStream {
 /// dependency on linkme.
 #[proc_macro_attribute]
 pub fn distributed_slice(slice: TokenStream, item: TokenStream) -> TokenStream {
-    slice::expand(&slice.into(), item.into())
+    slice::expand(&slice.into(), &item.into())
         .unwrap_or_else(Error::into_compile_error)
         .into()
 }

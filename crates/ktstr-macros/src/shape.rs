@@ -57,11 +57,10 @@ impl Shape {
             Self::U64 => whole(setting, expr, u64::MAX)?,
             Self::Float => float(setting, expr)?.map(|tokens| (tokens, true)),
             Self::Text => text(expr).map(|tokens| (tokens, true)),
-            Self::Texts => list(expr, text),
             Self::TextOrTexts if matches!(expr, Expr::Lit(_)) => {
                 text(expr).map(|one| (quote!(&[#one]), true))
             }
-            Self::TextOrTexts => list(expr, text),
+            Self::Texts | Self::TextOrTexts => list(expr, text),
             Self::TextPairs => list(expr, text_pair),
             Self::Path => path(expr).map(|path| (quote_spanned!(expr.span()=> &#path), true)),
             Self::Paths | Self::Exprs => names(expr, self == Self::Exprs),

@@ -5,7 +5,7 @@ use quote::quote;
 use syn::{ItemStatic, Result};
 
 /// The static under linkme's own attribute, told where linkme is unless it says so itself.
-pub fn expand(slice: &TokenStream, item: TokenStream) -> Result<TokenStream> {
+pub fn expand(slice: &TokenStream, item: &TokenStream) -> Result<TokenStream> {
     let parsed: ItemStatic = syn::parse2(item.clone())?;
     let told = parsed.attrs.iter().any(|a| a.path().is_ident("linkme"));
     let place = (!told).then(|| quote!(#[linkme(crate = ::ktstr::__private::linkme)]));
@@ -26,7 +26,7 @@ mod tests {
             #[linkme(crate = x)]
             static A: u8 = 1;
         );
-        let out = expand(&quote!(S), given).expect("a static").to_string();
+        let out = expand(&quote!(S), &given).expect("a static").to_string();
         assert_eq!(out.matches("linkme (crate").count(), 1, "{out}");
     }
 
