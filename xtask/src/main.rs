@@ -1,2 +1,47 @@
-//! Project tasks.
-fn main() {}
+//! Project tasks: one file for each verb.
+
+mod ci;
+mod conformance;
+mod demo;
+mod matrix;
+mod setup;
+mod step;
+
+use anyhow::{Result, ensure};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Project tasks",
+    after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --kernel 7.3\n  cargo xtask ci"
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Set up, then test a published scheduler on a stock kernel across topologies
+    Demo(demo::Demo),
+    /// Set up, then run every check
+    Ci,
+    /// Run the vectors of a directory against the crates
+    Conformance {
+        /// Directory of JSON files
+        dir: PathBuf,
+    },
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().verb {
+        Verb::Demo(options) => demo::demo(&options),
+        Verb::Ci => ci::ci(),
+        Verb::Conformance { dir } => {
+            ensure!(conformance::run(&dir)?, "conformance vectors failed");
+            Ok(())
+        }
+    }
+}

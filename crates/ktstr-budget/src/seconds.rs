@@ -22,7 +22,11 @@ impl Secs {
     /// NaN, negative numbers and infinity.
     pub fn new(secs: f64) -> Result<Self, SecsError> {
         // Adding 0.0 turns a negative zero into zero, so that equal seconds are equal bits.
-        if secs.is_finite() && secs >= 0.0 { Ok(Self(secs + 0.0)) } else { Err(SecsError(secs)) }
+        if secs.is_finite() && secs >= 0.0 {
+            Ok(Self(secs + 0.0))
+        } else {
+            Err(SecsError(secs))
+        }
     }
 
     /// The number.

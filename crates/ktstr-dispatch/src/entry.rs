@@ -167,8 +167,14 @@ impl KtstrTestEntry {
     pub fn unsupported(&self) -> Vec<&'static str> {
         let mut names = self.deferred.to_vec();
         let flags = [
-            (self.expect_scx_bpf_error_contains.is_some(), "expect_scx_bpf_error_contains"),
-            (self.expect_scx_bpf_error_matches.is_some(), "expect_scx_bpf_error_matches"),
+            (
+                self.expect_scx_bpf_error_contains.is_some(),
+                "expect_scx_bpf_error_contains",
+            ),
+            (
+                self.expect_scx_bpf_error_matches.is_some(),
+                "expect_scx_bpf_error_matches",
+            ),
             (self.survives_storm, "survives_storm"),
             (self.auto_repro, "auto_repro"),
             (self.expect_auto_repro, "expect_auto_repro"),

@@ -23,7 +23,9 @@ struct Inner {
 
 /// The device named on the command line.
 pub fn port_of(cmdline: &str) -> Option<&str> {
-    cmdline.split_ascii_whitespace().find_map(|word| word.strip_prefix(PORT_WORD))
+    cmdline
+        .split_ascii_whitespace()
+        .find_map(|word| word.strip_prefix(PORT_WORD))
 }
 
 impl Link {
@@ -41,7 +43,13 @@ impl Link {
                 .with_context(|| format!("failed to make {path} raw"))?;
         }
         crate::crash::arm(port.as_raw_fd(), nonce);
-        Ok(Self { inner: Mutex::new(Inner { port, encoder: Encoder::new(nonce), closed: false }) })
+        Ok(Self {
+            inner: Mutex::new(Inner {
+                port,
+                encoder: Encoder::new(nonce),
+                closed: false,
+            }),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -85,7 +93,10 @@ mod tests {
 
     #[test]
     fn the_port_is_read_from_the_command_line() {
-        assert_eq!(port_of("quiet ktstr.port=/dev/ttyS1 panic=-1"), Some("/dev/ttyS1"));
+        assert_eq!(
+            port_of("quiet ktstr.port=/dev/ttyS1 panic=-1"),
+            Some("/dev/ttyS1")
+        );
         assert_eq!(port_of("quiet"), None);
     }
 }

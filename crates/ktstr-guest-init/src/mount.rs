@@ -12,11 +12,19 @@ struct Mount {
 }
 
 const fn needed(what: &'static str, at: &'static str) -> Mount {
-    Mount { what, at, needed: true }
+    Mount {
+        what,
+        at,
+        needed: true,
+    }
 }
 
 const fn optional(what: &'static str, at: &'static str) -> Mount {
-    Mount { what, at, needed: false }
+    Mount {
+        what,
+        at,
+        needed: false,
+    }
 }
 
 const MOUNTS: &[Mount] = &[
@@ -42,7 +50,9 @@ pub fn mount_all() -> Result<Vec<&'static str>> {
         match mount(m.what, m.at, m.what, MountFlags::empty(), None) {
             Ok(()) => {}
             Err(_) if !m.needed => absent.push(m.what),
-            Err(e) => return Err(e).with_context(|| format!("failed to mount {} on {}", m.what, m.at)),
+            Err(e) => {
+                return Err(e).with_context(|| format!("failed to mount {} on {}", m.what, m.at));
+            }
         }
     }
     Ok(absent)
@@ -55,7 +65,11 @@ pub fn name_and_loopback() {
 }
 
 fn loopback_up() -> std::io::Result<()> {
-    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None)?;
+    let socket = rustix::net::socket(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::DGRAM,
+        None,
+    )?;
     // SAFETY: `ifreq` is plain integers and arrays, for which zero is valid.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (slot, byte) in request.ifr_name.iter_mut().zip(b"lo") {
@@ -63,8 +77,18 @@ fn loopback_up() -> std::io::Result<()> {
     }
     request.ifr_ifru.ifru_flags = i16::try_from(libc::IFF_UP).unwrap_or(1);
     // SAFETY: SIOCSIFFLAGS reads one `ifreq` (netdevice(7)), which lives across the call.
-    let result = unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&socket), libc::SIOCSIFFLAGS, &raw const request) };
-    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+    let result = unsafe {
+        libc::ioctl(
+            std::os::fd::AsRawFd::as_raw_fd(&socket),
+            libc::SIOCSIFFLAGS,
+            &raw const request,
+        )
+    };
+    if result < 0 {
+        Err(std::io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 /// The kernel's configuration, which libbpf reads for `kconfig` externs; without it every published scheduler fails.

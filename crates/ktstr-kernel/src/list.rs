@@ -20,10 +20,14 @@ pub struct KernelEntry {
 #[non_exhaustive]
 pub enum KernelListError {
     /// Empty, with blanks around it, or with `;` or `=` in it.
-    #[error("kernel label `{0}` cannot be listed: it must not be empty, hold `;` or `=`, or begin or end with a blank")]
+    #[error(
+        "kernel label `{0}` cannot be listed: it must not be empty, hold `;` or `=`, or begin or end with a blank"
+    )]
     Label(String),
     /// Empty, with blanks around it, with `;` in it, or not UTF-8.
-    #[error("kernel path `{0}` cannot be listed: it must not be empty, hold `;`, or begin or end with a blank")]
+    #[error(
+        "kernel path `{0}` cannot be listed: it must not be empty, hold `;`, or begin or end with a blank"
+    )]
     Path(String),
 }
 
@@ -54,8 +58,12 @@ pub fn write_kernel_list(kernels: &[(String, PathBuf)]) -> Result<String, Kernel
             return Err(KernelListError::Label(label.clone()));
         }
         let shown = path.to_string_lossy();
-        let carried = path.to_str().filter(|p| !p.is_empty() && p.trim() == *p && !p.contains(';'));
-        let Some(carried) = carried else { return Err(KernelListError::Path(shown.into_owned())) };
+        let carried = path
+            .to_str()
+            .filter(|p| !p.is_empty() && p.trim() == *p && !p.contains(';'));
+        let Some(carried) = carried else {
+            return Err(KernelListError::Path(shown.into_owned()));
+        };
         segments.push(format!("{label}={carried}"));
     }
     Ok(segments.join(";"))

@@ -5,7 +5,9 @@ use thiserror::Error;
 
 /// A name without the suffix that it must have.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{name}` ends in none of the {kernels} kernels of KTSTR_KERNEL_LIST; `cargo nextest list` shows the names there are")]
+#[error(
+    "`{name}` ends in none of the {kernels} kernels of KTSTR_KERNEL_LIST; `cargo nextest list` shows the names there are"
+)]
 pub struct SuffixError {
     /// The name.
     pub name: String,
@@ -17,7 +19,10 @@ pub struct SuffixError {
 ///
 /// # Errors
 /// With two or more labels, a name that ends in none of them.
-pub fn strip_kernel_suffix(name: &str, labels: &[&str]) -> Result<(String, Option<String>), SuffixError> {
+pub fn strip_kernel_suffix(
+    name: &str,
+    labels: &[&str],
+) -> Result<(String, Option<String>), SuffixError> {
     if labels.len() < 2 {
         return Ok((name.to_owned(), None));
     }
@@ -29,5 +34,8 @@ pub fn strip_kernel_suffix(name: &str, labels: &[&str]) -> Result<(String, Optio
             Some((bare.to_owned(), Some((*label).to_owned())))
         })
         .min_by_key(|(bare, _)| bare.len())
-        .ok_or_else(|| SuffixError { name: name.to_owned(), kernels: labels.len() })
+        .ok_or_else(|| SuffixError {
+            name: name.to_owned(),
+            kernels: labels.len(),
+        })
 }

@@ -32,14 +32,9 @@ mod tests {
 
     #[test]
     fn anything_but_a_static_is_refused() {
-        assert!(
-            expand(
-                &quote!(S),
-                quote!(
-                    fn f() {}
-                )
-            )
-            .is_err()
+        let function = quote!(
+            fn f() {}
         );
+        assert!(expand(&quote!(S), &function).is_err());
     }
 }

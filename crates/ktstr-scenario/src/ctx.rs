@@ -41,7 +41,10 @@ impl Ctx {
     /// Made by whoever runs the test.
     #[must_use]
     pub fn new(params: CtxParams) -> Self {
-        Self { params, recorded: RefCell::default() }
+        Self {
+            params,
+            recorded: RefCell::default(),
+        }
     }
 
     /// The machine.
@@ -71,7 +74,10 @@ impl Ctx {
     /// Where enabling controllers starts.
     #[must_use]
     pub fn cgroup_walk_root(&self) -> &Path {
-        self.params.cgroup_walk_root.as_deref().unwrap_or(Path::new("/sys/fs/cgroup"))
+        self.params
+            .cgroup_walk_root
+            .as_deref()
+            .unwrap_or(Path::new("/sys/fs/cgroup"))
     }
 
     /// Whether the test runs on the host itself.
@@ -99,7 +105,10 @@ impl Ctx {
 
     /// Adds a named figure to the record.
     pub fn metric(&self, name: &str, value: f64) {
-        self.recorded.borrow_mut().metrics.insert(name.to_owned(), value);
+        self.recorded
+            .borrow_mut()
+            .metrics
+            .insert(name.to_owned(), value);
     }
 
     /// What was recorded beside the function's own result.

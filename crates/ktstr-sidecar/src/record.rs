@@ -140,7 +140,11 @@ impl SidecarRecord {
             sysctls: self.sysctls.clone(),
             kargs: self.kargs.clone(),
         });
-        let test: String = self.test_name.chars().map(|c| if c == '/' { '_' } else { c }).collect();
+        let test: String = self
+            .test_name
+            .chars()
+            .map(|c| if c == '/' { '_' } else { c })
+            .collect();
         format!("{test}-{hash:016x}.ktstr.json")
     }
 }

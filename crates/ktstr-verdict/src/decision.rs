@@ -30,7 +30,10 @@ pub struct Decision {
 
 impl Decision {
     fn new(verdict: Verdict, message: impl Into<String>) -> Self {
-        Self { verdict, message: message.into() }
+        Self {
+            verdict,
+            message: message.into(),
+        }
     }
 
     /// The verdict.
@@ -71,20 +74,31 @@ fn of_result(result: &AssertResult, policy: Policy) -> Decision {
         return Decision::new(Verdict::Skip, result.texts(Verdict::Skip));
     }
     match result.fold() {
-        Verdict::Fail if policy.expect_err => {
-            Decision::new(Verdict::Pass, format!("failed as expected: {}", result.texts(Verdict::Fail)))
-        }
+        Verdict::Fail if policy.expect_err => Decision::new(
+            Verdict::Pass,
+            format!("failed as expected: {}", result.texts(Verdict::Fail)),
+        ),
         Verdict::Fail => Decision::new(Verdict::Fail, result.texts(Verdict::Fail)),
         Verdict::Inconclusive if policy.expect_err => Decision::new(
             Verdict::Fail,
-            format!("expected a failure, but the test was inconclusive: {}", result.texts(Verdict::Inconclusive)),
+            format!(
+                "expected a failure, but the test was inconclusive: {}",
+                result.texts(Verdict::Inconclusive)
+            ),
         ),
-        _ if policy.expect_err => Decision::new(Verdict::Fail, "expected a failure, but the test passed"),
+        _ if policy.expect_err => {
+            Decision::new(Verdict::Fail, "expected a failure, but the test passed")
+        }
         Verdict::Inconclusive if policy.allow_inconclusive => Decision::new(
             Verdict::Pass,
-            format!("inconclusive, which this test allows: {}", result.texts(Verdict::Inconclusive)),
+            format!(
+                "inconclusive, which this test allows: {}",
+                result.texts(Verdict::Inconclusive)
+            ),
         ),
-        Verdict::Inconclusive => Decision::new(Verdict::Inconclusive, result.texts(Verdict::Inconclusive)),
+        Verdict::Inconclusive => {
+            Decision::new(Verdict::Inconclusive, result.texts(Verdict::Inconclusive))
+        }
         Verdict::Pass | Verdict::Skip => Decision::new(Verdict::Pass, ""),
     }
 }
@@ -107,7 +121,10 @@ fn of_error(error: &Error, policy: Policy) -> Decision {
     } else if has::<ExpectAutoReproSatisfied>(error) {
         Decision::new(Verdict::Pass, format!("reproduced as expected: {}", text()))
     } else if policy.expect_err && has::<ScxBpfErrorMatcherMismatch>(error) {
-        Decision::new(Verdict::Fail, format!("another error than the expected one: {}", text()))
+        Decision::new(
+            Verdict::Fail,
+            format!("another error than the expected one: {}", text()),
+        )
     } else if policy.expect_err {
         Decision::new(Verdict::Pass, format!("failed as expected: {}", text()))
     } else {

@@ -12,13 +12,26 @@ const AFTER: &[u8] = br#"","location":"signal handler","backtrace":""}}"#;
 pub fn encode_panic_noalloc(out: &mut [u8], nonce: u64, sequence: u64, message: &str) -> usize {
     let payload = BEFORE.len() + message.len() + AFTER.len();
     let whole = HEADER_LEN + payload + TRAILER_LEN;
-    let Ok(payload_len) = u32::try_from(payload) else { return 0 };
+    let Ok(payload_len) = u32::try_from(payload) else {
+        return 0;
+    };
     if out.len() < whole {
         return 0;
     }
     let head = header(Kind::Panic as u8, sequence, nonce, payload_len);
-    let clean = message.bytes().map(|b| if b.is_ascii_graphic() && b != b'"' && b != b'\\' || b == b' ' { b } else { b'?' });
-    let bytes = head.iter().copied().chain(BEFORE.iter().copied()).chain(clean).chain(AFTER.iter().copied());
+    let clean = message.bytes().map(|b| {
+        if b.is_ascii_graphic() && b != b'"' && b != b'\\' || b == b' ' {
+            b
+        } else {
+            b'?'
+        }
+    });
+    let bytes = head
+        .iter()
+        .copied()
+        .chain(BEFORE.iter().copied())
+        .chain(clean)
+        .chain(AFTER.iter().copied());
     for (slot, byte) in out.iter_mut().zip(bytes) {
         *slot = byte;
     }

@@ -24,10 +24,21 @@ const ORDER: &[&str] = &[
 /// What an example may use: what a user has.
 const DOOR: &str = "ktstr";
 
-/// One crate of the workspace as cargo describes it.
+/// What a package of the workspace is, by the directory it lives in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A crate of the product: it has a place in [`ORDER`].
+    Crate,
+    /// `examples/*`: it uses what a user has.
+    Example,
+    /// `tests/*`: it looks at everything, and nothing uses it.
+    Tests,
+}
+
+/// One package of the workspace as cargo describes it.
 struct Package {
     name: String,
-    is_example: bool,
+    kind: Kind,
     /// Every dependency, whatever its kind, by package name.
     uses: Vec<String>,
 }
@@ -36,9 +47,15 @@ struct Package {
 fn packages(metadata: &Value) -> Vec<Package> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let root = text(&metadata["workspace_root"]);
+    let kind = |manifest: &str| match manifest.strip_prefix(&root).unwrap_or(manifest) {
+        inside if inside.starts_with("/examples/") => Kind::Example,
+        inside if inside.starts_with("/tests/") => Kind::Tests,
+        _ => Kind::Crate,
+    };
     let one = |package: &Value| Package {
         name: text(&package["name"]),
-        is_example: text(&package["manifest_path"]).contains("/examples/"),
+        kind: kind(&text(&package["manifest_path"])),
         uses: list(&package["dependencies"])
             .iter()
             .map(|d| text(&d["name"]))
@@ -52,23 +69,19 @@ fn violations(packages: &[Package]) -> Vec<String> {
     let rank = |name: &str| ORDER.iter().position(|n| *n == name);
     let is_member = |name: &str| packages.iter().any(|p| p.name == name);
     let mut found = Vec::new();
-    for package in packages {
-        let Package {
-            name,
-            is_example,
-            uses,
-        } = package;
+    for Package { name, kind, uses } in packages {
         let own = rank(name);
-        if own.is_none() && !is_example {
+        if own.is_none() && *kind == Kind::Crate {
             found.push(format!(
                 "{name} has no place in the order: add it to the table of crates and to ORDER"
             ));
         }
         for used in uses.iter().filter(|used| is_member(used)) {
-            let allowed = if *is_example {
-                used == DOOR
-            } else {
-                rank(used) < own
+            let theirs = rank(used);
+            let allowed = match kind {
+                Kind::Crate => theirs.is_some() && theirs < own,
+                Kind::Example => used == DOOR,
+                Kind::Tests => theirs.is_some(),
             };
             if !allowed {
                 found.push(format!(
@@ -83,7 +96,7 @@ fn violations(packages: &[Package]) -> Vec<String> {
 fn package(name: &str, uses: &[&str]) -> Package {
     Package {
         name: name.to_owned(),
-        is_example: false,
+        kind: Kind::Crate,
         uses: uses.iter().map(ToString::to_string).collect(),
     }
 }
@@ -136,9 +149,26 @@ fn a_crate_that_the_order_does_not_name_is_found() {
 #[test]
 fn an_example_knows_what_a_user_knows() {
     let example = Package {
-        is_example: true,
+        kind: Kind::Example,
         ..package("first-test", &["ktstr", "ktstr-vmm"])
     };
     let found = violations(&[example, package("ktstr", &[]), package("ktstr-vmm", &[])]);
     assert_eq!(found.len(), 1, "{found:?}");
+}
+
+#[test]
+fn a_package_of_tests_uses_everything_and_is_used_by_nothing() {
+    let tests = Package {
+        kind: Kind::Tests,
+        ..package("fault-tests", &["ktstr-sidecar", "ktstr"])
+    };
+    let wire = package("ktstr-wire", &["fault-tests"]);
+    let found = violations(&[
+        tests,
+        wire,
+        package("ktstr", &[]),
+        package("ktstr-sidecar", &[]),
+    ]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("ktstr-wire uses fault-tests"));
 }

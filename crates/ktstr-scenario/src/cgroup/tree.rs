@@ -41,7 +41,8 @@ impl Root {
     /// Makes a cgroup below the root and sets its limits.
     pub fn group(&self, def: &CgroupDef, cpus: Option<&[u32]>) -> Result<Group> {
         let path = self.path.join(&def.name);
-        fs::create_dir(&path).with_context(|| format!("failed to create the cgroup {}", path.display()))?;
+        fs::create_dir(&path)
+            .with_context(|| format!("failed to create the cgroup {}", path.display()))?;
         let group = Group { path };
         if let Some(cpus) = cpus {
             group.set("cpuset.cpus", &as_list(cpus))?;
@@ -70,8 +71,11 @@ impl Drop for Root {
 
 /// Every directory from the walk's root down to the workload's own.
 fn passes_down(walk_root: &Path, root: &Path) -> Vec<PathBuf> {
-    let mut dirs: Vec<PathBuf> =
-        root.ancestors().take_while(|dir| dir.starts_with(walk_root)).map(Path::to_owned).collect();
+    let mut dirs: Vec<PathBuf> = root
+        .ancestors()
+        .take_while(|dir| dir.starts_with(walk_root))
+        .map(Path::to_owned)
+        .collect();
     dirs.reverse();
     dirs
 }

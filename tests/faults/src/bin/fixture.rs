@@ -11,7 +11,14 @@ declare_scheduler!(NO_INIT, {
 });
 
 fn short(ctx: &Ctx) -> Result<AssertResult> {
-    execute_defs(ctx, vec![CgroupDef::named("a").workers(2).work_type(WorkType::SpinWait)])
+    execute_defs(
+        ctx,
+        vec![
+            CgroupDef::named("a")
+                .workers(2)
+                .work_type(WorkType::SpinWait),
+        ],
+    )
 }
 
 #[ktstr_test(llcs = 1, cores = 2, threads = 1, duration_s = 1)]
@@ -55,7 +62,15 @@ fn segfaults(_ctx: &Ctx) -> Result<AssertResult> {
     Ok(AssertResult::pass())
 }
 
-#[ktstr_test(llcs = 1, cores = 2, threads = 1, duration_s = 1, watchdog_timeout_s = 1, cleanup_budget_ms = 1000, expect_err)]
+#[ktstr_test(
+    llcs = 1,
+    cores = 2,
+    threads = 1,
+    duration_s = 1,
+    watchdog_timeout_s = 1,
+    cleanup_budget_ms = 1000,
+    expect_err
+)]
 fn hangs(_ctx: &Ctx) -> Result<AssertResult> {
     loop {
         std::thread::park();
@@ -96,7 +111,10 @@ fn signal_scheduler(signal: i32) -> Result<()> {
         if name.trim() == "scx_bpfland" {
             let pid: i32 = entry.file_name().to_string_lossy().parse()?;
             // SAFETY: a plain system call on a process of this guest.
-            ensure!(unsafe { libc::kill(pid, signal) } == 0, "failed to signal the scheduler");
+            ensure!(
+                unsafe { libc::kill(pid, signal) } == 0,
+                "failed to signal the scheduler"
+            );
             return Ok(());
         }
     }
