@@ -12,49 +12,24 @@ pub fn ci() -> Result<()> {
     let ready = steps.step("set-up", run_setup);
     steps.step("fmt", || run(&mut cargo(&["fmt", "--all", "--check"])));
     steps.step("clippy", || {
-        run(&mut cargo(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--locked",
-            "--",
-            "-D",
-            "warnings",
-        ]))
+        run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
     });
     steps.step("docs", || {
-        run(cargo(&["doc", "--workspace", "--no-deps", "--locked"])
-            .env("RUSTDOCFLAGS", "-D warnings"))
+        run(cargo(&["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))
     });
-    steps.step("doc examples", || {
-        run(&mut cargo(&["test", "--workspace", "--doc", "--locked"]))
-    });
+    steps.step("doc examples", || run(&mut cargo(&["test", "--workspace", "--doc", "--locked"])));
     steps.step("conformance", || {
-        ensure!(
-            conformance::run(&workspace_root().join("conformance"))?,
-            "conformance vectors failed"
-        );
+        ensure!(conformance::run(&workspace_root().join("conformance"))?, "conformance vectors failed");
         Ok(())
     });
     if ready {
         let kernel = steps.step("kernel", || demo::fetch_kernel(DEFAULT_KERNEL).map(drop));
-        let scheduler = steps.step("scheduler", || {
-            demo::install_scheduler(DEMO_SCHEDULER).map(drop)
-        });
+        let scheduler = steps.step("scheduler", || demo::install_scheduler(DEMO_SCHEDULER).map(drop));
         if kernel && scheduler {
             steps.step("tests", || {
-                let mut tests = cargo(&[
-                    "nextest",
-                    "run",
-                    "--workspace",
-                    "--locked",
-                    "--profile",
-                    "ci",
-                ]);
+                let mut tests = cargo(&["nextest", "run", "--workspace", "--locked", "--profile", "ci"]);
                 // A skip here means that the set-up above did not do its work.
-                run(tests
-                    .env("KTSTR_NO_SKIP_MODE", "1")
-                    .env("KTSTR_OVERCOMMIT", OVERCOMMIT))
+                run(tests.env("KTSTR_NO_SKIP_MODE", "1").env("KTSTR_OVERCOMMIT", OVERCOMMIT))
             });
         }
     }

@@ -39,14 +39,9 @@ pub fn install_scheduler(name: &str) -> Result<PathBuf> {
 pub fn demo(options: &Demo) -> Result<()> {
     run_setup()?;
     let mut list = Vec::new();
-    for request in std::iter::once(DEFAULT_KERNEL).chain(options.kernels.iter().map(String::as_str))
-    {
+    for request in std::iter::once(DEFAULT_KERNEL).chain(options.kernels.iter().map(String::as_str)) {
         let entry = fetch_kernel(request)?;
-        say(&format!(
-            "kernel {} ({})",
-            entry.version(),
-            entry.dir().display()
-        ));
+        say(&format!("kernel {} ({})", entry.version(), entry.dir().display()));
         list.push(format!("{}={}", entry.version(), entry.dir().display()));
     }
     list.dedup();
@@ -54,18 +49,9 @@ pub fn demo(options: &Demo) -> Result<()> {
     say(&format!("scheduler {}", scheduler.display()));
     let records = workspace_root().join("target/ktstr/demo");
     if records.exists() {
-        std::fs::remove_dir_all(&records)
-            .with_context(|| format!("failed to clear {}", records.display()))?;
+        std::fs::remove_dir_all(&records).with_context(|| format!("failed to clear {}", records.display()))?;
     }
-    let mut tests = cargo(&[
-        "nextest",
-        "run",
-        "-p",
-        "first-test",
-        "--run-ignored",
-        "all",
-        "--no-fail-fast",
-    ]);
+    let mut tests = cargo(&["nextest", "run", "-p", "first-test", "--run-ignored", "all", "--no-fail-fast"]);
     tests
         .env("KTSTR_KERNEL_LIST", list.join(";"))
         .env("KTSTR_OVERCOMMIT", OVERCOMMIT)

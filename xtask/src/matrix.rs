@@ -19,37 +19,19 @@ impl Matrix {
             let kernel = record.kernel_version.clone().unwrap_or_else(|| "?".into());
             let column = (kernel, record.scheduler.clone());
             columns.insert(column.clone());
-            let cpus = record
-                .topology
-                .parse::<ktstr_topology::Topology>()
-                .map_or(0, |t| t.total_cpus());
+            let cpus = record.topology.parse::<ktstr_topology::Topology>().map_or(0, |t| t.total_cpus());
             let cell = (record.verdict_word(), record.wall_ms() / 1000.0);
-            rows.entry((cpus, record.topology.clone()))
-                .or_default()
-                .insert(column, cell);
+            rows.entry((cpus, record.topology.clone())).or_default().insert(column, cell);
         }
-        Self {
-            columns: columns.into_iter().collect(),
-            rows,
-        }
+        Self { columns: columns.into_iter().collect(), rows }
     }
 
     /// At least two schedulers, each passing on four topologies.
     pub fn proves_the_demo(&self) -> bool {
         let passing = |column: &&(String, String)| {
-            self.rows
-                .values()
-                .filter(|row| row.get(*column).is_some_and(|c| c.0 == "PASS"))
-                .count()
-                >= 4
+            self.rows.values().filter(|row| row.get(*column).is_some_and(|c| c.0 == "PASS")).count() >= 4
         };
-        self.columns
-            .iter()
-            .filter(passing)
-            .map(|c| &c.1)
-            .collect::<BTreeSet<_>>()
-            .len()
-            >= 2
+        self.columns.iter().filter(passing).map(|c| &c.1).collect::<BTreeSet<_>>().len() >= 2
     }
 }
 
@@ -71,9 +53,7 @@ impl fmt::Display for Matrix {
                 write!(f, "{topology:<12}{cpus:>5}")?;
                 for column in page {
                     match row.get(column) {
-                        Some((word, seconds)) => {
-                            write!(f, "{:>19}", format!("{word} {seconds:.1} s"))?
-                        }
+                        Some((word, seconds)) => write!(f, "{:>19}", format!("{word} {seconds:.1} s"))?,
                         None => write!(f, "{:>19}", "-")?,
                     }
                 }

@@ -18,69 +18,25 @@ enum Probe {
 }
 
 const NEEDS: &[Need] = &[
-    need(
-        Probe::Program("qemu-system-x86_64"),
-        "qemu-system-x86",
-        "boots the test machines (TCG)",
-    ),
-    need(
-        Probe::Program("gpgv"),
-        "gpgv",
-        "checks the signature of the package lists",
-    ),
-    need(
-        Probe::File("/usr/share/distro-info/debian.csv"),
-        "distro-info-data",
-        "order of the releases",
-    ),
+    need(Probe::Program("qemu-system-x86_64"), "qemu-system-x86", "boots the test machines (TCG)"),
+    need(Probe::Program("gpgv"), "gpgv", "checks the signature of the package lists"),
+    need(Probe::File("/usr/share/distro-info/debian.csv"), "distro-info-data", "order of the releases"),
     need(
         Probe::File("/usr/share/keyrings/debian-archive-keyring.gpg"),
         "debian-archive-keyring",
         "keys of the archive",
     ),
-    need(
-        Probe::Program("xz"),
-        "xz-utils",
-        "package lists are compressed with it",
-    ),
-    need(
-        Probe::Program("cc"),
-        "gcc",
-        "builds C parts of the dependencies",
-    ),
-    need(
-        Probe::Program("pkg-config"),
-        "pkg-config",
-        "finds libraries for published schedulers",
-    ),
-    need(
-        Probe::Program("clang-19"),
-        "clang-19",
-        "compiles the BPF part of published schedulers",
-    ),
-    need(
-        Probe::File("/usr/include/libelf.h"),
-        "libelf-dev",
-        "published schedulers link it",
-    ),
-    need(
-        Probe::File("/usr/include/zlib.h"),
-        "zlib1g-dev",
-        "published schedulers link it",
-    ),
-    need(
-        Probe::File("/usr/include/seccomp.h"),
-        "libseccomp-dev",
-        "published schedulers link it",
-    ),
+    need(Probe::Program("xz"), "xz-utils", "package lists are compressed with it"),
+    need(Probe::Program("cc"), "gcc", "builds C parts of the dependencies"),
+    need(Probe::Program("pkg-config"), "pkg-config", "finds libraries for published schedulers"),
+    need(Probe::Program("clang-19"), "clang-19", "compiles the BPF part of published schedulers"),
+    need(Probe::File("/usr/include/libelf.h"), "libelf-dev", "published schedulers link it"),
+    need(Probe::File("/usr/include/zlib.h"), "zlib1g-dev", "published schedulers link it"),
+    need(Probe::File("/usr/include/seccomp.h"), "libseccomp-dev", "published schedulers link it"),
 ];
 
 const fn need(probe: Probe, package: &'static str, why: &'static str) -> Need {
-    Need {
-        probe,
-        package,
-        why,
-    }
+    Need { probe, package, why }
 }
 
 /// Installs what is missing and leaves a complete machine untouched.
@@ -92,18 +48,12 @@ pub fn run_setup() -> Result<()> {
             eprintln!("    {:<24} {}", need.package, need.why);
         }
         let packages: Vec<&str> = missing.iter().map(|n| n.package).collect();
-        run(&mut as_root("apt-get").args(["-q", "update"]))
-            .context("failed to refresh apt's lists")?;
+        run(&mut as_root("apt-get").args(["-q", "update"])).context("failed to refresh apt's lists")?;
         let mut install = as_root("apt-get");
-        install
-            .args(["-q", "install", "-y", "--no-install-recommends"])
-            .args(&packages);
+        install.args(["-q", "install", "-y", "--no-install-recommends"]).args(&packages);
         run(&mut install).with_context(|| format!("failed to install {}", packages.join(" ")))?;
         if let Some(still) = missing.iter().find(|n| !n.probe.present()) {
-            bail!(
-                "`{}` is installed and still not found: is it on PATH?",
-                still.package
-            );
+            bail!("`{}` is installed and still not found: is it on PATH?", still.package);
         }
     }
     let nextest = Command::new("cargo")
@@ -137,9 +87,7 @@ fn as_root(program: &str) -> Command {
         sudo.arg(program);
         sudo
     };
-    command
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdin(Stdio::null());
+    command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
     command
 }
 

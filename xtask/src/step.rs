@@ -14,9 +14,7 @@ pub fn say(text: &str) {
 pub fn run(command: &mut Command) -> Result<()> {
     let line = shown(command);
     say(&line);
-    let status = command
-        .status()
-        .with_context(|| format!("failed to start `{line}`"))?;
+    let status = command.status().with_context(|| format!("failed to start `{line}`"))?;
     if !status.success() {
         bail!("`{line}` ended with {status}");
     }
@@ -33,9 +31,7 @@ fn shown(command: &Command) -> String {
 
 /// The root of the workspace, whatever directory the user stands in.
 pub fn workspace_root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .map_or_else(|| PathBuf::from("."), Path::to_owned)
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), Path::to_owned)
 }
 
 /// `cargo` in the workspace's root.
@@ -61,8 +57,7 @@ impl Steps {
             eprintln!("==> step failed: {name}: {failure}");
         }
         let ok = failure.is_none();
-        self.done
-            .push((name.to_owned(), start.elapsed().as_secs_f64(), failure));
+        self.done.push((name.to_owned(), start.elapsed().as_secs_f64(), failure));
         ok
     }
 
@@ -73,20 +68,10 @@ impl Steps {
             let mark = if failure.is_some() { "FAIL" } else { "ok" };
             eprintln!("{mark:>5} {seconds:>7.1} s  {name}");
         }
-        let failed: Vec<&str> = self
-            .done
-            .iter()
-            .filter(|(_, _, f)| f.is_some())
-            .map(|(n, _, _)| n.as_str())
-            .collect();
+        let failed: Vec<&str> = self.done.iter().filter(|(_, _, f)| f.is_some()).map(|(n, _, _)| n.as_str()).collect();
         if failed.is_empty() {
             return Ok(());
         }
-        bail!(
-            "{} of {} steps failed: {}",
-            failed.len(),
-            self.done.len(),
-            failed.join(", ")
-        );
+        bail!("{} of {} steps failed: {}", failed.len(), self.done.len(), failed.join(", "));
     }
 }

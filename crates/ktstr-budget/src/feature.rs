@@ -3,9 +3,7 @@
 /// `hash = hash * 33 + byte` from 5381, 32 bits wrapping (D. J. Bernstein).
 #[must_use]
 pub fn djb2(text: &str) -> u32 {
-    text.bytes().fold(5381, |hash, byte| {
-        hash.wrapping_mul(33).wrapping_add(u32::from(byte))
-    })
+    text.bytes().fold(5381, |hash, byte| hash.wrapping_mul(33).wrapping_add(u32::from(byte)))
 }
 
 /// What the bits are made of.
@@ -36,10 +34,7 @@ pub struct Features<'a> {
 }
 
 fn bucket(value: u64, limits: &[u64]) -> usize {
-    limits
-        .iter()
-        .position(|&limit| value <= limit)
-        .unwrap_or(limits.len())
+    limits.iter().position(|&limit| value <= limit).unwrap_or(limits.len())
 }
 
 impl Features<'_> {

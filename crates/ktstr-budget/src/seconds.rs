@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use thiserror::Error;
 
 /// A finite number of seconds, zero or more.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Secs(f64);
 
 /// NaN, negative or infinite seconds.
@@ -22,11 +22,7 @@ impl Secs {
     /// NaN, negative numbers and infinity.
     pub fn new(secs: f64) -> Result<Self, SecsError> {
         // Adding 0.0 turns a negative zero into zero, so that equal seconds are equal bits.
-        if secs.is_finite() && secs >= 0.0 {
-            Ok(Self(secs + 0.0))
-        } else {
-            Err(SecsError(secs))
-        }
+        if secs.is_finite() && secs >= 0.0 { Ok(Self(secs + 0.0)) } else { Err(SecsError(secs)) }
     }
 
     /// The number.
@@ -37,6 +33,12 @@ impl Secs {
 }
 
 impl Eq for Secs {}
+
+impl PartialOrd for Secs {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl Ord for Secs {
     fn cmp(&self, other: &Self) -> Ordering {

@@ -66,19 +66,11 @@ impl Item for WideCandidate {
 }
 
 fn gain(words: &[u64], covered: &[u64]) -> u32 {
-    words
-        .iter()
-        .enumerate()
-        .map(|(i, w)| (w & !covered.get(i).copied().unwrap_or(0)).count_ones())
-        .sum()
+    words.iter().enumerate().map(|(i, w)| (w & !covered.get(i).copied().unwrap_or(0)).count_ones()).sum()
 }
 
 fn rate(new_bits: u32, secs: Secs) -> f64 {
-    if secs == Secs::ZERO {
-        f64::from(new_bits) * FREE_RATE
-    } else {
-        f64::from(new_bits) / secs.get()
-    }
+    if secs == Secs::ZERO { f64::from(new_bits) * FREE_RATE } else { f64::from(new_bits) / secs.get() }
 }
 
 struct Entry<'a> {
@@ -134,11 +126,7 @@ fn select_items<T: Item>(all: &[T], budget: Secs) -> Vec<usize> {
         .into_iter()
         .map(|index| {
             let item = &all[index];
-            Entry {
-                rate: rate(gain(item.words(), &covered), item.secs()),
-                name: item.name(),
-                index,
-            }
+            Entry { rate: rate(gain(item.words(), &covered), item.secs()), name: item.name(), index }
         })
         .collect();
     let mut chosen = Vec::new();

@@ -28,10 +28,7 @@ pub fn stats(all: &[Candidate], chosen: &[usize], budget: Secs) -> Stats {
         total: all.len(),
         secs_used: chosen.iter().map(|&i| all[i].secs.get()).sum(),
         secs_budget: budget.get(),
-        bits_covered: chosen
-            .iter()
-            .fold(0, |bits, &i| bits | all[i].mask)
-            .count_ones(),
+        bits_covered: chosen.iter().fold(0, |bits, &i| bits | all[i].mask).count_ones(),
         bits_possible: all.iter().fold(0, |bits, c| bits | c.mask).count_ones(),
     }
 }

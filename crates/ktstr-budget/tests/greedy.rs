@@ -1,4 +1,5 @@
 //! The lazy selection against the plain quadratic one, written from the rules alone.
+#![allow(clippy::unwrap_used)]
 
 use ktstr_budget::{Candidate, Secs, WideCandidate, select, select_with};
 use proptest::prelude::*;
@@ -10,23 +11,13 @@ fn plain(all: &[WideCandidate], budget: f64) -> Vec<usize> {
     loop {
         let mut best: Option<(f64, &str, usize)> = None;
         for (i, c) in all.iter().enumerate() {
-            let new: u32 = c
-                .bits
-                .iter()
-                .zip(covered)
-                .map(|(b, have)| (b & !have).count_ones())
-                .sum();
+            let new: u32 = c.bits.iter().zip(covered).map(|(b, have)| (b & !have).count_ones()).sum();
             let secs = c.secs.get();
             if taken.contains(&i) || new == 0 || secs > left {
                 continue;
             }
-            let rate = if secs == 0.0 {
-                f64::from(new) * 1e6
-            } else {
-                f64::from(new) / secs
-            };
-            let better =
-                best.is_none_or(|(r, name, _)| rate > r || (rate == r && c.name.as_str() < name));
+            let rate = if secs == 0.0 { f64::from(new) * 1e6 } else { f64::from(new) / secs };
+            let better = best.is_none_or(|(r, name, _)| rate > r || (rate == r && c.name.as_str() < name));
             if better {
                 best = Some((rate, &c.name, i));
             }
@@ -43,20 +34,12 @@ fn plain(all: &[WideCandidate], budget: f64) -> Vec<usize> {
 }
 
 fn seconds() -> impl Strategy<Value = f64> {
-    prop_oneof![
-        Just(0.0),
-        (0u32..6).prop_map(|e| f64::from(1u32 << e)),
-        0.1f64..60.0
-    ]
+    prop_oneof![Just(0.0), (0u32..6).prop_map(|e| f64::from(1u32 << e)), 0.1f64..60.0]
 }
 
 fn candidates() -> impl Strategy<Value = Vec<WideCandidate>> {
     let word = prop_oneof![any::<u64>(), (0u64..256), Just(0)];
-    prop::collection::vec(
-        ("[a-c]{1,3}", prop::collection::vec(word, 0..4), seconds()),
-        0..60,
-    )
-    .prop_map(|raw| {
+    prop::collection::vec(("[a-c]{1,3}", prop::collection::vec(word, 0..4), seconds()), 0..60).prop_map(|raw| {
         raw.into_iter()
             .map(|(name, bits, secs)| WideCandidate {
                 name,

@@ -26,10 +26,7 @@ impl Args {
     /// left alone.
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Self {
         let mut out = Self::default();
-        let mut args = args
-            .into_iter()
-            .map(|a| a.to_string_lossy().into_owned())
-            .peekable();
+        let mut args = args.into_iter().map(|a| a.to_string_lossy().into_owned()).peekable();
         while let Some(arg) = args.next() {
             let (flag, inline) = match arg.split_once('=') {
                 Some((flag, value)) => (flag, Some(value.to_owned())),
@@ -53,9 +50,7 @@ impl Args {
             };
             let value = match inline {
                 Some(value) => value,
-                None => args
-                    .next_if(|next| !next.starts_with("--"))
-                    .unwrap_or_default(),
+                None => args.next_if(|next| !next.starts_with("--")).unwrap_or_default(),
             };
             *slot = Some(value);
         }
@@ -74,10 +69,7 @@ mod tests {
     #[test]
     fn both_spellings_of_a_flag_mean_the_same() {
         let a = parse(&["--ktstr-test-fn=x", "--ktstr-topo=1n1l2c1t"]);
-        assert_eq!(
-            a,
-            parse(&["--ktstr-test-fn", "x", "--ktstr-topo", "1n1l2c1t"])
-        );
+        assert_eq!(a, parse(&["--ktstr-test-fn", "x", "--ktstr-topo", "1n1l2c1t"]));
         assert_eq!(a.test_fn.as_deref(), Some("x"));
     }
 

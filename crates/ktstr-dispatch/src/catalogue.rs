@@ -95,17 +95,8 @@ impl Item<'_> {
             gauntlet: self.preset.is_some(),
         }
         .mask();
-        let secs = estimate_duration(
-            cpus,
-            self.entry.duration_s,
-            self.entry.host_only,
-            self.entry.performance_mode,
-        );
-        Candidate {
-            secs: Secs::new(secs).unwrap_or(Secs::ZERO),
-            name,
-            mask,
-        }
+        let secs = estimate_duration(cpus, self.entry.duration_s, self.entry.host_only, self.entry.performance_mode);
+        Candidate { secs: Secs::new(secs).unwrap_or(Secs::ZERO), name, mask }
     }
 }
 
@@ -116,18 +107,9 @@ impl<'a> Catalogue<'a> {
         let kernel_tails = if kernel_labels.is_empty() {
             vec![String::new()]
         } else {
-            kernel_labels
-                .iter()
-                .map(|l| format!("/{}", sanitize_kernel_label(l).as_str()))
-                .collect()
+            kernel_labels.iter().map(|l| format!("/{}", sanitize_kernel_label(l).as_str())).collect()
         };
-        Self {
-            entries,
-            kernel_tails,
-            host,
-            base_only: false,
-            perf_possible: true,
-        }
+        Self { entries, kernel_tails, host, base_only: false, perf_possible: true }
     }
 
     /// Leaves out every variant (`KTSTR_CARGO_TEST_MODE`).
@@ -149,12 +131,7 @@ impl<'a> Catalogue<'a> {
     pub fn accepts(&self, entry: &KtstrTestEntry, preset: &Preset) -> bool {
         let constraints = entry.constraints();
         if entry.performance_mode && self.perf_possible {
-            constraints.accepts(
-                &preset.topology,
-                self.host.cpus,
-                self.host.llcs,
-                self.host.max_cpus_per_llc,
-            )
+            constraints.accepts(&preset.topology, self.host.cpus, self.host.llcs, self.host.max_cpus_per_llc)
         } else {
             constraints.accepts_no_perf_mode(&preset.topology, self.host.cpu_budget)
         }
@@ -164,30 +141,18 @@ impl<'a> Catalogue<'a> {
     pub fn visit(&self, mut f: impl FnMut(Item<'_>)) {
         for entry in &self.entries {
             if entry.host_only {
-                f(Item {
-                    entry,
-                    preset: None,
-                    tail: "",
-                });
+                f(Item { entry, preset: None, tail: "" });
                 continue;
             }
             for tail in &self.kernel_tails {
-                f(Item {
-                    entry,
-                    preset: None,
-                    tail,
-                });
+                f(Item { entry, preset: None, tail });
             }
             if self.base_only {
                 continue;
             }
             for preset in presets().iter().filter(|p| self.accepts(entry, p)) {
                 for tail in &self.kernel_tails {
-                    f(Item {
-                        entry,
-                        preset: Some(preset),
-                        tail,
-                    });
+                    f(Item { entry, preset: Some(preset), tail });
                 }
             }
         }

@@ -65,9 +65,7 @@ fn route(invocation: &Invocation) -> Option<i32> {
     }
     if args.list {
         for name in repeated {
-            eprintln!(
-                "ktstr: WARNING: `{name}` is registered more than once; the first registration is used"
-            );
+            eprintln!("ktstr: WARNING: `{name}` is registered more than once; the first registration is used");
         }
         return Some(list(entries, invocation));
     }
@@ -79,9 +77,7 @@ fn refuse(name: &str, what: &str) -> i32 {
     if find(&KTSTR_TESTS, name).is_none() {
         return NOT_MINE;
     }
-    eprintln!(
-        "ktstr: this binary has `{name}`, but was built without {what}; it is not supported yet"
-    );
+    eprintln!("ktstr: this binary has `{name}`, but was built without {what}; it is not supported yet");
     REFUSED
 }
 
@@ -122,10 +118,7 @@ fn warn_of_lost_variants(entries: &[&KtstrTestEntry], quiet: bool, invocation: &
 
 fn list(entries: Vec<&'static KtstrTestEntry>, invocation: &Invocation) -> i32 {
     let Invocation { args, settings } = invocation;
-    let registered: HashSet<&str> = entries
-        .iter()
-        .map(|e| libtest_name(e.libtest_path))
-        .collect();
+    let registered: HashSet<&str> = entries.iter().map(|e| libtest_name(e.libtest_path)).collect();
     let plain = plain_tests(args.ignored);
     let overcommit = settings.overcommit.clone().unwrap_or_else(|e| {
         eprintln!("ktstr: WARNING: {e}; presets are filtered as for 1");
@@ -145,8 +138,7 @@ fn list(entries: Vec<&'static KtstrTestEntry>, invocation: &Invocation) -> i32 {
     };
     let written = match budget {
         None => write_names(&catalogue, args.ignored, &mut out),
-        Some(budget) => write_selected(&catalogue, args.ignored, budget, &mut out)
-            .map(|line| eprintln!("{line}")),
+        Some(budget) => write_selected(&catalogue, args.ignored, budget, &mut out).map(|line| eprintln!("{line}")),
     };
     let plain = plain.and_then(|mut child| {
         let listing = child.wait_output()?;
@@ -175,20 +167,14 @@ impl PlainListing {
         if status.success() {
             Ok(listing)
         } else {
-            Err(std::io::Error::other(format!(
-                "listing the plain tests of this binary ended with {status}"
-            )))
+            Err(std::io::Error::other(format!("listing the plain tests of this binary ended with {status}")))
         }
     }
 }
 
 fn plain_tests(ignored: bool) -> std::io::Result<PlainListing> {
     let mut command = Command::new(std::env::current_exe()?);
-    command
-        .args(["--list", "--format", "terse"])
-        .env_remove("NEXTEST")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped());
+    command.args(["--list", "--format", "terse"]).env_remove("NEXTEST").stdin(Stdio::null()).stdout(Stdio::piped());
     if ignored {
         command.arg("--ignored");
     }

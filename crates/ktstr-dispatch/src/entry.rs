@@ -139,12 +139,7 @@ impl KtstrTestEntry {
             Some(t) => t,
             None => (1, 1, 2, 1),
         };
-        (
-            or(self.numa_nodes, base.0),
-            or(self.llcs, base.1),
-            or(self.cores, base.2),
-            or(self.threads, base.3),
-        )
+        (or(self.numa_nodes, base.0), or(self.llcs, base.1), or(self.cores, base.2), or(self.threads, base.3))
     }
 
     /// The bounds presets must meet: the test's own over the scheduler's.
@@ -167,14 +162,8 @@ impl KtstrTestEntry {
     pub fn unsupported(&self) -> Vec<&'static str> {
         let mut names = self.deferred.to_vec();
         let flags = [
-            (
-                self.expect_scx_bpf_error_contains.is_some(),
-                "expect_scx_bpf_error_contains",
-            ),
-            (
-                self.expect_scx_bpf_error_matches.is_some(),
-                "expect_scx_bpf_error_matches",
-            ),
+            (self.expect_scx_bpf_error_contains.is_some(), "expect_scx_bpf_error_contains"),
+            (self.expect_scx_bpf_error_matches.is_some(), "expect_scx_bpf_error_matches"),
             (self.survives_storm, "survives_storm"),
             (self.auto_repro, "auto_repro"),
             (self.expect_auto_repro, "expect_auto_repro"),

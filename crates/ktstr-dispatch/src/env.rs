@@ -21,64 +21,25 @@ const fn var(name: &'static str, meaning: &'static str) -> Variable {
 /// The variables this version reads; the README's table is made from this list.
 pub const VARIABLES: &[Variable] = &[
     var("KTSTR_TEST_KERNEL", "kernel image to boot; must exist"),
-    var(
-        "KTSTR_KERNEL",
-        "kernel image, directory or cache entry to boot",
-    ),
-    var(
-        "KTSTR_KERNEL_LIST",
-        "`label=path;label=path`: every machine test once per kernel",
-    ),
+    var("KTSTR_KERNEL", "kernel image, directory or cache entry to boot"),
+    var("KTSTR_KERNEL_LIST", "`label=path;label=path`: every machine test once per kernel"),
     var("KTSTR_ACCEL", "`auto`, `kvm`, `tcg` or `sim`"),
-    var(
-        "KTSTR_OVERCOMMIT",
-        "multiplies the host CPUs that gauntlet presets may use (default 1)",
-    ),
-    var(
-        "KTSTR_SCHEDULER",
-        "path of the scheduler binary for `binary = \"…\"` declarations",
-    ),
-    var(
-        "KTSTR_BUDGET_SECS",
-        "list only the tests that cover most in so many seconds",
-    ),
-    var(
-        "KTSTR_CARGO_TEST_MODE",
-        "base names only, no warning about lost variants",
-    ),
-    var(
-        "KTSTR_NO_SKIP_MODE",
-        "presence, even empty: what would be skipped fails",
-    ),
+    var("KTSTR_OVERCOMMIT", "multiplies the host CPUs that gauntlet presets may use (default 1)"),
+    var("KTSTR_SCHEDULER", "path of the scheduler binary for `binary = \"…\"` declarations"),
+    var("KTSTR_BUDGET_SECS", "list only the tests that cover most in so many seconds"),
+    var("KTSTR_CARGO_TEST_MODE", "base names only, no warning about lost variants"),
+    var("KTSTR_NO_SKIP_MODE", "presence, even empty: what would be skipped fails"),
     var("KTSTR_NO_PERF_MODE", "skip tests in performance mode"),
-    var(
-        "KTSTR_PERF_ONLY",
-        "skip tests that are not in performance mode",
-    ),
+    var("KTSTR_PERF_ONLY", "skip tests that are not in performance mode"),
     var("KTSTR_SIDECAR_DIR", "where records are written"),
     var("KTSTR_RUNS_ROOT", "directory above the run directories"),
-    var(
-        "KTSTR_RUN_EPOCH",
-        "token of a session: its first writer clears older records",
-    ),
+    var("KTSTR_RUN_EPOCH", "token of a session: its first writer clears older records"),
     var("KTSTR_CI", "records say that they come from CI"),
-    var(
-        "KTSTR_HOST_CGROUP_PARENT",
-        "cgroup that host_only tests work below",
-    ),
-    var(
-        "KTSTR_CGROUP_WALK_ROOT",
-        "where enabling controllers for host_only tests starts",
-    ),
-    var(
-        "KTSTR_CACHE_DIR",
-        "kernels, schedulers and initramfs layers",
-    ),
+    var("KTSTR_HOST_CGROUP_PARENT", "cgroup that host_only tests work below"),
+    var("KTSTR_CGROUP_WALK_ROOT", "where enabling controllers for host_only tests starts"),
+    var("KTSTR_CACHE_DIR", "kernels, schedulers and initramfs layers"),
     var("KTSTR_VERBOSE", "`1`: the guest's console on stderr"),
-    var(
-        "KTSTR_LOG_PASSES",
-        "passed checks and claims are printed too",
-    ),
+    var("KTSTR_LOG_PASSES", "passed checks and claims are printed too"),
 ];
 
 /// What the environment says, parsed.
@@ -123,16 +84,10 @@ impl Settings {
 
     /// Reads any environment; an empty variable is as good as unset, but for `KTSTR_NO_SKIP_MODE`.
     pub fn read(get: &dyn Fn(&str) -> Option<OsString>) -> Self {
-        let text = |name: &str| {
-            get(name)
-                .map(|v| v.to_string_lossy().into_owned())
-                .filter(|v| !v.is_empty())
-        };
+        let text = |name: &str| get(name).map(|v| v.to_string_lossy().into_owned()).filter(|v| !v.is_empty());
         let path = |name: &str| get(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         Self {
-            kernels: ktstr_kernel::parse_kernel_list(
-                &text("KTSTR_KERNEL_LIST").unwrap_or_default(),
-            ),
+            kernels: ktstr_kernel::parse_kernel_list(&text("KTSTR_KERNEL_LIST").unwrap_or_default()),
             accel: text("KTSTR_ACCEL"),
             overcommit: ktstr_topology::parse_overcommit(text("KTSTR_OVERCOMMIT").as_deref())
                 .map_err(|e| e.to_string()),
@@ -173,9 +128,6 @@ impl Invocation {
     /// This process's command line and environment.
     #[must_use]
     pub fn from_process() -> Self {
-        Self {
-            args: Args::parse(std::env::args_os().skip(1)),
-            settings: Settings::from_process(),
-        }
+        Self { args: Args::parse(std::env::args_os().skip(1)), settings: Settings::from_process() }
     }
 }

@@ -6,9 +6,7 @@
 use crate::words::last_lines;
 use ktstr_scenario::dmesg;
 use ktstr_topology::Topology;
-use ktstr_verdict::{
-    AssertResult, CheckKind, Detail, HarnessFault, Outcome, PostVmAssertionFailure,
-};
+use ktstr_verdict::{AssertResult, CheckKind, Detail, HarnessFault, Outcome, PostVmAssertionFailure};
 use ktstr_vmm::{HostDelay, VmEnd};
 use ktstr_wire::{Hello, Message, ProcessSeen, SchedulerSeen, Stage, TestReport, Transcript, When};
 
@@ -50,12 +48,7 @@ pub struct Evidence<'a> {
 /// [`HarnessFault`] when the test could not be observed from hello to bye on the machine that was asked for;
 /// [`PostVmAssertionFailure`] when the kernel complained; anything else is the test's own error.
 pub fn evaluate(evidence: &Evidence<'_>) -> anyhow::Result<AssertResult> {
-    let messages: Vec<&Message> = evidence
-        .transcript
-        .messages()
-        .iter()
-        .map(|(_, m)| m)
-        .collect();
+    let messages: Vec<&Message> = evidence.transcript.messages().iter().map(|(_, m)| m).collect();
     if let Some(why) = told_fault(&messages) {
         return Err(fault(evidence, &why));
     }
@@ -63,33 +56,19 @@ pub fn evaluate(evidence: &Evidence<'_>) -> anyhow::Result<AssertResult> {
         return Err(fault(evidence, &why));
     }
     if let Err(e) = evidence.transcript.completeness() {
-        return Err(fault(
-            evidence,
-            &format!("the guest's stream is not complete: {e}"),
-        ));
+        return Err(fault(evidence, &format!("the guest's stream is not complete: {e}")));
     }
     let protocol = Protocol::read(&messages).map_err(|why| fault(evidence, &why))?;
-    if let Err(e) = evidence
-        .expected
-        .topology
-        .check_read_back(&protocol.hello.read_back)
-    {
-        return Err(fault(
-            evidence,
-            &format!("the guest is not the machine that was asked for: {e}"),
-        ));
+    if let Err(e) = evidence.expected.topology.check_read_back(&protocol.hello.read_back) {
+        return Err(fault(evidence, &format!("the guest is not the machine that was asked for: {e}")));
     }
-    let scheduler =
-        scheduler_outcome(evidence.expected, &protocol).map_err(|why| fault(evidence, &why))?;
+    let scheduler = scheduler_outcome(evidence.expected, &protocol).map_err(|why| fault(evidence, &why))?;
     let log = kernel_log(&messages)?;
     let mut result = match (&protocol.report.ok, &protocol.report.err) {
         (Some(result), None) => result.clone(),
         (_, Some(err)) => AssertResult::fail(format!("the test returned an error: {err}")),
         (None, None) => {
-            return Err(fault(
-                evidence,
-                "the guest reported neither a result nor an error",
-            ));
+            return Err(fault(evidence, "the guest reported neither a result nor an error"));
         }
     };
     if let Some(outcome) = scheduler {
@@ -100,9 +79,7 @@ pub fn evaluate(evidence: &Evidence<'_>) -> anyhow::Result<AssertResult> {
     }
     for message in &messages {
         if let Message::Metrics(metrics) = message {
-            result
-                .metrics
-                .extend(metrics.iter().map(|(k, v)| (k.clone(), *v)));
+            result.metrics.extend(metrics.iter().map(|(k, v)| (k.clone(), *v)));
         }
     }
     relax(&mut result, evidence);
@@ -138,12 +115,7 @@ impl<'a> Protocol<'a> {
             Message::Outcome(r) => Some(r),
             _ => None,
         })?;
-        Ok(Self {
-            hello,
-            attach,
-            detach,
-            report,
-        })
+        Ok(Self { hello, attach, detach, report })
     }
 }
 
@@ -163,23 +135,13 @@ fn single<'a, T>(
 /// What the guest itself says went wrong before or instead of a result.
 fn told_fault(messages: &[&Message]) -> Option<String> {
     messages.iter().find_map(|m| match m {
-        Message::Panic(p) => Some(format!(
-            "panic in the guest at {}: {}\n{}",
-            p.location, p.message, p.backtrace
-        )),
-        Message::Outcome(TestReport {
-            err: Some(err),
-            stage: Stage::Init,
-            ..
-        }) => Some(format!("guest init failed: {err}")),
-        Message::Outcome(TestReport {
-            err: Some(err),
-            stage: Stage::Scheduler,
-            ..
-        }) => Some(format!(
-            "the scheduler was not attached: {err}{}",
-            scheduler_words(messages)
-        )),
+        Message::Panic(p) => Some(format!("panic in the guest at {}: {}\n{}", p.location, p.message, p.backtrace)),
+        Message::Outcome(TestReport { err: Some(err), stage: Stage::Init, .. }) => {
+            Some(format!("guest init failed: {err}"))
+        }
+        Message::Outcome(TestReport { err: Some(err), stage: Stage::Scheduler, .. }) => {
+            Some(format!("the scheduler was not attached: {err}{}", scheduler_words(messages)))
+        }
         _ => None,
     })
 }
@@ -195,32 +157,22 @@ fn scheduler_words(messages: &[&Message]) -> String {
     if log.is_empty() {
         return String::new();
     }
-    format!(
-        "\nlast words of the scheduler:\n{}",
-        last_lines(&log.join("\n"), 12)
-    )
+    format!("\nlast words of the scheduler:\n{}", last_lines(&log.join("\n"), 12))
 }
 
 fn lost_machine(evidence: &Evidence<'_>) -> Option<String> {
     match evidence.end {
         VmEnd::PoweredOff => None,
-        VmEnd::MonitorDied { status } => {
-            Some(format!("the machine's process ended early: {status}"))
+        VmEnd::MonitorDied { status } => Some(format!("the machine's process ended early: {status}")),
+        VmEnd::Deadline { phase, after } => {
+            Some(format!("no end of the {phase:?} phase within {:.0} s", after.as_secs_f64()))
         }
-        VmEnd::Deadline { phase, after } => Some(format!(
-            "no end of the {phase:?} phase within {:.0} s",
-            after.as_secs_f64()
-        )),
     }
 }
 
 fn fault(evidence: &Evidence<'_>, why: &str) -> anyhow::Error {
     let mut text = why.to_owned();
-    if let Some(line) = evidence
-        .console
-        .lines()
-        .find(|l| l.contains("Kernel panic - not syncing"))
-    {
+    if let Some(line) = evidence.console.lines().find(|l| l.contains("Kernel panic - not syncing")) {
         text = format!("{}; {text}", line.trim_end());
     }
     let console = last_lines(evidence.console, 12);
@@ -239,50 +191,30 @@ fn fault(evidence: &Evidence<'_>, why: &str) -> anyhow::Error {
 /// `Err` when what was asked for never ran, an outcome when it ran and did not last.
 fn scheduler_outcome(expected: &Expected, p: &Protocol<'_>) -> Result<Option<Outcome>, String> {
     let Some(name) = &expected.scheduler else {
-        return match [p.attach, p.detach]
-            .iter()
-            .find(|s| s.state != "disabled" && s.state != "absent")
-        {
-            Some(s) => Err(format!(
-                "the test asked for EEVDF, but a sched_ext scheduler was {}: {:?}",
-                s.state, s.ops
-            )),
+        return match [p.attach, p.detach].iter().find(|s| s.state != "disabled" && s.state != "absent") {
+            Some(s) => Err(format!("the test asked for EEVDF, but a sched_ext scheduler was {}: {:?}", s.state, s.ops)),
             None => Ok(None),
         };
     };
     if p.attach.state != "enabled" || p.attach.ops.is_none() {
-        return Err(format!(
-            "scheduler `{name}` was never attached: state `{}` at the start",
-            p.attach.state
-        ));
+        return Err(format!("scheduler `{name}` was never attached: state `{}` at the start", p.attach.state));
     }
     let d = p.detach;
     let broken = if d.state != "enabled" {
         Some(format!("state is `{}` at the end", d.state))
     } else if d.ops != p.attach.ops {
-        Some(format!(
-            "`{:?}` was attached at the start and `{:?}` at the end",
-            p.attach.ops, d.ops
-        ))
+        Some(format!("`{:?}` was attached at the start and `{:?}` at the end", p.attach.ops, d.ops))
     } else if d.enable_seq != p.attach.enable_seq {
-        Some(format!(
-            "it was enabled again during the test (enable_seq {} then {})",
-            p.attach.enable_seq, d.enable_seq
-        ))
+        Some(format!("it was enabled again during the test (enable_seq {} then {})", p.attach.enable_seq, d.enable_seq))
     } else if d.process != ProcessSeen::Alive {
         Some(format!("its process was {:?} at the end", d.process))
     } else {
         None
     };
     Ok(broken.map(|why| {
-        let exit = d
-            .exit_info
-            .as_deref()
-            .map_or_else(String::new, |i| format!("; kernel: {i}"));
+        let exit = d.exit_info.as_deref().map_or_else(String::new, |i| format!("; kernel: {i}"));
         let message = format!("scheduler `{name}` did not last through the test: {why}{exit}");
-        Outcome::Fail {
-            detail: Detail::new(CheckKind::Scheduler, message),
-        }
+        Outcome::Fail { detail: Detail::new(CheckKind::Scheduler, message) }
     }))
 }
 
@@ -300,9 +232,7 @@ fn kernel_log(messages: &[&Message]) -> anyhow::Result<Vec<Outcome>> {
     for outcome in dmesg::check(&lines, &[]) {
         match outcome {
             Outcome::Fail { detail } if detail.kind != CheckKind::Scheduler => {
-                return Err(anyhow::Error::new(PostVmAssertionFailure::new(
-                    detail.message,
-                )));
+                return Err(anyhow::Error::new(PostVmAssertionFailure::new(detail.message)));
             }
             Outcome::Pass => {}
             other => scheduler.push(other),
@@ -316,33 +246,21 @@ fn relax(result: &mut AssertResult, evidence: &Evidence<'_>) {
     let delay = evidence.host_delay;
     let total = delay.run_ns.saturating_add(delay.run_delay_ns);
     #[allow(clippy::cast_precision_loss)]
-    let share = if total == 0 {
-        0.0
-    } else {
-        delay.run_delay_ns as f64 / total as f64
-    };
+    let share = if total == 0 { 0.0 } else { delay.run_delay_ns as f64 / total as f64 };
     if evidence.vcpu_share >= 1.0 && share <= HOST_DELAY_SHARE {
         return;
     }
     let why = if evidence.vcpu_share < 1.0 {
-        format!(
-            "the guest's CPUs take turns on {:.2} of a host CPU each",
-            evidence.vcpu_share
-        )
+        format!("the guest's CPUs take turns on {:.2} of a host CPU each", evidence.vcpu_share)
     } else {
-        format!(
-            "the machine waited for a host CPU {:.0} % of its time",
-            share * 100.0
-        )
+        format!("the machine waited for a host CPU {:.0} % of its time", share * 100.0)
     };
     for outcome in &mut result.outcomes {
         if let Outcome::Fail { detail } = outcome
             && matches!(detail.kind, CheckKind::Latency | CheckKind::Fairness)
         {
             let message = format!("{} (inconclusive: {why})", detail.message);
-            *outcome = Outcome::Inconclusive {
-                detail: Detail::new(detail.kind, message),
-            };
+            *outcome = Outcome::Inconclusive { detail: Detail::new(detail.kind, message) };
         }
     }
 }

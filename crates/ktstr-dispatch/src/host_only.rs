@@ -21,10 +21,7 @@ const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 pub fn run(entry: &KtstrTestEntry, settings: &Settings) -> anyhow::Result<AssertResult> {
     let unsupported = entry.unsupported();
     if !unsupported.is_empty() {
-        return Err(fault(format!(
-            "not supported yet: {}",
-            unsupported.join(", ")
-        )));
+        return Err(fault(format!("not supported yet: {}", unsupported.join(", "))));
     }
     let parent = cgroup_parent(settings)?;
     let host = ktstr_vmm::host::HostTopology::detect();
@@ -35,9 +32,7 @@ pub fn run(entry: &KtstrTestEntry, settings: &Settings) -> anyhow::Result<Assert
     let ctx = Ctx::new(CtxParams {
         topology,
         duration: Duration::from_secs(entry.duration_s),
-        assert: Assert::library_defaults()
-            .merge(entry.scheduler.assert)
-            .merge(entry.assert),
+        assert: Assert::library_defaults().merge(entry.scheduler.assert).merge(entry.assert),
         cgroup_root: parent,
         cgroup_walk_root: settings.cgroup_walk_root.clone(),
         host_only: true,
@@ -48,24 +43,16 @@ pub fn run(entry: &KtstrTestEntry, settings: &Settings) -> anyhow::Result<Assert
 }
 
 fn cgroup_parent(settings: &Settings) -> anyhow::Result<PathBuf> {
-    let parent = settings
-        .host_cgroup_parent
-        .clone()
-        .unwrap_or_else(|| DEFAULT_CGROUP_PARENT.into());
+    let parent = settings.host_cgroup_parent.clone().unwrap_or_else(|| DEFAULT_CGROUP_PARENT.into());
     check_parent(&parent, settings.cgroup_walk_root.as_deref()).map_err(fault)?;
     Ok(parent)
 }
 
 fn check_parent(parent: &Path, walk_root: Option<&Path>) -> Result<(), String> {
-    let plain = parent
-        .components()
-        .all(|c| !matches!(c, std::path::Component::ParentDir));
+    let plain = parent.components().all(|c| !matches!(c, std::path::Component::ParentDir));
     let below = plain && parent.starts_with(CGROUP_ROOT) && parent != Path::new(CGROUP_ROOT);
     if !below {
-        return Err(format!(
-            "KTSTR_HOST_CGROUP_PARENT={} must be strictly below {CGROUP_ROOT}",
-            parent.display()
-        ));
+        return Err(format!("KTSTR_HOST_CGROUP_PARENT={} must be strictly below {CGROUP_ROOT}", parent.display()));
     }
     match walk_root {
         Some(root) if !parent.starts_with(root) => Err(format!(

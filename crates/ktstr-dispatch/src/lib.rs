@@ -31,9 +31,7 @@ pub use validate::EntryError;
 /// What the records of a directory amount to, as text; "" when there are none.
 #[must_use]
 pub fn analyze_sidecars(dir: Option<&std::path::Path>) -> String {
-    let from_env = std::env::var_os("KTSTR_SIDECAR_DIR")
-        .filter(|d| !d.is_empty())
-        .map(std::path::PathBuf::from);
+    let from_env = std::env::var_os("KTSTR_SIDECAR_DIR").filter(|d| !d.is_empty()).map(std::path::PathBuf::from);
     let Some(dir) = dir.map(std::path::Path::to_owned).or(from_env) else {
         return String::new();
     };
@@ -42,15 +40,7 @@ pub fn analyze_sidecars(dir: Option<&std::path::Path>) -> String {
     };
     let rows = records.iter().map(|r| {
         let kernel = r.kernel_version.as_deref().unwrap_or("-");
-        format!(
-            "{:<13} {} {} {} {}\n",
-            r.verdict(),
-            r.test_name,
-            r.topology,
-            kernel,
-            r.scheduler
-        )
+        format!("{:<13} {} {} {} {}\n", r.verdict(), r.test_name, r.topology, kernel, r.scheduler)
     });
-    rows.chain(damaged.iter().map(|file| format!("damaged       {file}\n")))
-        .collect()
+    rows.chain(damaged.iter().map(|file| format!("damaged       {file}\n"))).collect()
 }

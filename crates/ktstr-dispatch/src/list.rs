@@ -12,11 +12,7 @@ const CHUNK: usize = 64 * 1024;
 ///
 /// # Errors
 /// When `out` cannot be written to.
-pub fn write_names(
-    catalogue: &Catalogue<'_>,
-    ignored_only: bool,
-    out: &mut impl Write,
-) -> std::io::Result<()> {
+pub fn write_names(catalogue: &Catalogue<'_>, ignored_only: bool, out: &mut impl Write) -> std::io::Result<()> {
     let mut buffer = Vec::with_capacity(CHUNK + 1024);
     let mut result = Ok(());
     catalogue.visit(|item| {
@@ -70,11 +66,7 @@ pub fn write_selected(
 ///
 /// # Errors
 /// When `out` cannot be written to.
-pub fn write_plain(
-    listing: &[u8],
-    registered: &HashSet<&str>,
-    out: &mut impl Write,
-) -> std::io::Result<()> {
+pub fn write_plain(listing: &[u8], registered: &HashSet<&str>, out: &mut impl Write) -> std::io::Result<()> {
     for line in listing.split_inclusive(|&b| b == b'\n') {
         let text = String::from_utf8_lossy(line);
         let Some(name) = text.trim_end().strip_suffix(": test") else {
@@ -90,7 +82,5 @@ pub fn write_plain(
 /// The path libtest knows a wrapper by: the module path without the crate's name.
 #[must_use]
 pub fn libtest_name(module_path: &str) -> &str {
-    module_path
-        .split_once("::")
-        .map_or(module_path, |(_, rest)| rest)
+    module_path.split_once("::").map_or(module_path, |(_, rest)| rest)
 }

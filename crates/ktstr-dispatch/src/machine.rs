@@ -69,14 +69,7 @@ pub fn run_in_machine(
         return Ok(skip);
     }
     attempt.scheduler = resolve(entry.scheduler, settings)?;
-    let config = configure(
-        entry,
-        topology,
-        settings,
-        &kernel,
-        attempt.scheduler.as_ref(),
-        accel,
-    )?;
+    let config = configure(entry, topology, settings, &kernel, attempt.scheduler.as_ref(), accel)?;
     attempt.kernel = Some(kernel);
     #[allow(clippy::cast_precision_loss)]
     {
@@ -113,18 +106,11 @@ fn refuse_unsupported(entry: &KtstrTestEntry) -> anyhow::Result<()> {
     ))))
 }
 
-fn kernel_refused(
-    entry: &KtstrTestEntry,
-    kernel: &FoundKernel,
-) -> anyhow::Result<Option<AssertResult>> {
+fn kernel_refused(entry: &KtstrTestEntry, kernel: &FoundKernel) -> anyhow::Result<Option<AssertResult>> {
     let specs = entry.scheduler.kernels;
     let label = kernel.version.as_deref().unwrap_or(&kernel.label);
-    ktstr_kernel::check_kernel_specs(specs).map_err(|e| {
-        anyhow::Error::new(HarnessFault::new(format!(
-            "scheduler `{}`: {e}",
-            entry.scheduler.name
-        )))
-    })?;
+    ktstr_kernel::check_kernel_specs(specs)
+        .map_err(|e| anyhow::Error::new(HarnessFault::new(format!("scheduler `{}`: {e}", entry.scheduler.name))))?;
     Ok((!ktstr_kernel::kernel_accepts(label, specs)).then(|| {
         AssertResult::skip(format!(
             "scheduler `{}` is declared for kernels {specs:?}, and this is {label}",
@@ -150,39 +136,21 @@ fn configure(
         test: entry.name.to_owned(),
         topology: topology.clone(),
         duration_ms: entry.duration_s.saturating_mul(1000),
-        assert: Assert::library_defaults()
-            .merge(entry.scheduler.assert)
-            .merge(entry.assert),
+        assert: Assert::library_defaults().merge(entry.scheduler.assert).merge(entry.assert),
         scheduler: launch,
         scheduler_name: entry.scheduler.name.to_owned(),
-        workload_root_cgroup: entry
-            .workload_root_cgroup
-            .or(entry.scheduler.cgroup_parent)
-            .map(str::to_owned),
+        workload_root_cgroup: entry.workload_root_cgroup.or(entry.scheduler.cgroup_parent).map(str::to_owned),
         env: guest_env(),
     };
     let mut inline = cpio::Writer::new();
-    inline.file(
-        PARAMS_PATH,
-        0o644,
-        &serde_json::to_vec(&params).context("failed to encode the guest's parameters")?,
-    );
-    let kernel_image = kernel
-        .vmlinux
-        .clone()
-        .unwrap_or_else(|| kernel.image.clone());
-    let memory_mib =
-        vm_memory_mib(topology.total_cpus(), entry.memory_mib.unwrap_or(0)).max(MIN_MEMORY_MIB);
+    inline.file(PARAMS_PATH, 0o644, &serde_json::to_vec(&params).context("failed to encode the guest's parameters")?);
+    let kernel_image = kernel.vmlinux.clone().unwrap_or_else(|| kernel.image.clone());
+    let memory_mib = vm_memory_mib(topology.total_cpus(), entry.memory_mib.unwrap_or(0)).max(MIN_MEMORY_MIB);
     Ok(VmConfig {
         kernel: kernel_image,
         initramfs: vec![base],
         inline_cpio: inline.finish(),
-        cmdline_extra: entry
-            .scheduler
-            .kargs
-            .iter()
-            .map(|k| (*k).to_owned())
-            .collect(),
+        cmdline_extra: entry.scheduler.kargs.iter().map(|k| (*k).to_owned()).collect(),
         topology: topology.clone(),
         memory_mib,
         nonce,
@@ -198,10 +166,7 @@ fn fresh_nonce() -> anyhow::Result<Nonce> {
     let mut bytes = [0u8; 8];
     let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
         .context("no random bytes for the attempt's nonce")?;
-    anyhow::ensure!(
-        got == bytes.len(),
-        "no random bytes for the attempt's nonce"
-    );
+    anyhow::ensure!(got == bytes.len(), "no random bytes for the attempt's nonce");
     Ok(Nonce(u64::from_le_bytes(bytes)))
 }
 
@@ -230,10 +195,7 @@ fn spoil_from_env() -> Spoil {
 const MIN_MEMORY_MIB: u32 = 512;
 
 fn launch_of(entry: &KtstrTestEntry, scheduler: &ResolvedScheduler) -> SchedulerLaunch {
-    let file = scheduler
-        .path
-        .file_name()
-        .map_or_else(|| "scheduler".into(), |f| f.to_string_lossy().into_owned());
+    let file = scheduler.path.file_name().map_or_else(|| "scheduler".into(), |f| f.to_string_lossy().into_owned());
     let declared = entry.scheduler;
     let args = declared.sched_args.iter().chain(entry.extra_sched_args);
     let stem = file.strip_prefix("scx_").unwrap_or(&file).to_owned();
@@ -242,11 +204,7 @@ fn launch_of(entry: &KtstrTestEntry, scheduler: &ResolvedScheduler) -> Scheduler
         binary: format!("/sched/{file}"),
         args: args.map(|a| (*a).to_owned()).collect(),
         accepted_ops: vec![declared.name.to_owned(), stem],
-        sysctls: declared
-            .sysctls
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect(),
+        sysctls: declared.sysctls.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
         attach_progress_s: ATTACH_IDLE_S,
     }
 }
@@ -257,11 +215,8 @@ fn base_layer(
     scheduler: Option<&ResolvedScheduler>,
     launch: Option<&SchedulerLaunch>,
 ) -> anyhow::Result<PathBuf> {
-    let mut extra: Vec<(PathBuf, String)> = entry
-        .extra_include_files
-        .iter()
-        .map(|f| (PathBuf::from(f), (*f).to_owned()))
-        .collect();
+    let mut extra: Vec<(PathBuf, String)> =
+        entry.extra_include_files.iter().map(|f| (PathBuf::from(f), (*f).to_owned())).collect();
     if let (Some(found), Some(launch)) = (scheduler, launch) {
         extra.push((found.path.clone(), launch.binary.clone()));
     }
@@ -271,15 +226,8 @@ fn base_layer(
     };
     let init = std::env::current_exe().context("failed to find the test's own binary")?;
     let cache = Cache::open()?;
-    build_base_layer(
-        &BaseSpec {
-            init,
-            extra,
-            kernel_config: config,
-        },
-        &cache.dir().join("initramfs"),
-    )
-    .context("failed to pack the guest's files")
+    build_base_layer(&BaseSpec { init, extra, kernel_config: config }, &cache.dir().join("initramfs"))
+        .context("failed to pack the guest's files")
 }
 
 /// What the guest's process sees of the host's environment: how much it should say, and nothing that varies by chance.
@@ -292,14 +240,11 @@ fn guest_env() -> Vec<(String, String)> {
 
 fn deadlines(entry: &KtstrTestEntry, topology: &Topology) -> Deadlines {
     let cpus = u64::from(topology.total_cpus());
-    let cleanup = entry
-        .cleanup_budget_ms
-        .map_or(Duration::from_secs(CLEANUP_S + cpus), Duration::from_millis);
+    let cleanup = entry.cleanup_budget_ms.map_or(Duration::from_secs(CLEANUP_S + cpus), Duration::from_millis);
     Deadlines {
         boot: Duration::from_secs(BOOT_S + BOOT_S_PER_CPU * cpus),
         attach: Duration::from_secs(ATTACH_S),
-        test: Duration::from_secs(entry.duration_s.saturating_add(entry.watchdog_timeout_s))
-            + cleanup,
+        test: Duration::from_secs(entry.duration_s.saturating_add(entry.watchdog_timeout_s)) + cleanup,
         shutdown: Duration::from_secs(SHUTDOWN_S),
     }
 }

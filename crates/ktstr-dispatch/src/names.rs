@@ -53,9 +53,7 @@ impl<'a> TestName<'a> {
 /// Whether the harness runs this name itself; everything else is libtest's.
 #[must_use]
 pub fn is_ours(name: &str) -> bool {
-    [BASE, GAUNTLET, VERIFIER]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
+    [BASE, GAUNTLET, VERIFIER].iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]

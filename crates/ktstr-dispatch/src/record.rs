@@ -39,80 +39,36 @@ pub struct Outline<'a> {
 /// A directory or file that cannot be written; the verdict stands without it.
 pub fn write(outline: &Outline<'_>) -> Result<PathBuf> {
     let record = record_of(outline);
-    let path = |name: &str| {
-        std::env::var_os(name)
-            .filter(|v| !v.is_empty())
-            .map(PathBuf::from)
-    };
+    let path = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let dir = record_dir(&Location {
         sidecar_dir: path("KTSTR_SIDECAR_DIR"),
         runs_root: path("KTSTR_RUNS_ROOT"),
         target_dir: target_dir(),
-        kernel: record
-            .kernel_label
-            .clone()
-            .unwrap_or_else(|| "no-kernel".to_owned()),
-        commit: record
-            .project_commit
-            .clone()
-            .unwrap_or_else(|| "no-commit".to_owned()),
-        epoch: std::env::var("KTSTR_RUN_EPOCH")
-            .ok()
-            .filter(|e| !e.is_empty()),
+        kernel: record.kernel_label.clone().unwrap_or_else(|| "no-kernel".to_owned()),
+        commit: record.project_commit.clone().unwrap_or_else(|| "no-commit".to_owned()),
+        epoch: std::env::var("KTSTR_RUN_EPOCH").ok().filter(|e| !e.is_empty()),
     })?;
     Ok(write_record(&dir, &record)?)
 }
 
 fn record_of(o: &Outline<'_>) -> SidecarRecord {
-    let mut record = SidecarRecord::new(
-        o.entry.name,
-        &o.topology.to_string(),
-        o.entry.scheduler.name,
-        o.decision.verdict(),
-    );
+    let mut record =
+        SidecarRecord::new(o.entry.name, &o.topology.to_string(), o.entry.scheduler.name, o.decision.verdict());
     record.preset = o.preset.map(str::to_owned);
     record.message = o.decision.message().to_owned();
     record.expected_failure = o.entry.expect_err;
-    record.started_unix_s = o
-        .started
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs());
-    record.wall_ms = o
-        .started
-        .elapsed()
-        .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
-    record.attempt = std::env::var("NEXTEST_ATTEMPT")
-        .ok()
-        .and_then(|a| a.parse().ok())
-        .unwrap_or(1);
-    record.run_id = std::env::var("KTSTR_RUN_EPOCH")
-        .ok()
-        .or_else(|| std::env::var("NEXTEST_RUN_ID").ok());
+    record.started_unix_s = o.started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    record.wall_ms = o.started.elapsed().map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
+    record.attempt = std::env::var("NEXTEST_ATTEMPT").ok().and_then(|a| a.parse().ok()).unwrap_or(1);
+    record.run_id = std::env::var("KTSTR_RUN_EPOCH").ok().or_else(|| std::env::var("NEXTEST_RUN_ID").ok());
     if std::env::var_os("KTSTR_CI").is_some_and(|v| !v.is_empty()) {
         record.run_source = "ci".to_owned();
     }
     record.project_commit = commit();
-    record.host_kernel = Some(
-        rustix::system::uname()
-            .release()
-            .to_string_lossy()
-            .into_owned(),
-    );
+    record.host_kernel = Some(rustix::system::uname().release().to_string_lossy().into_owned());
     record.host_cpu = host_cpu();
-    record.sysctls = o
-        .entry
-        .scheduler
-        .sysctls
-        .iter()
-        .map(|(k, v)| format!("{k}={v}"))
-        .collect();
-    record.kargs = o
-        .entry
-        .scheduler
-        .kargs
-        .iter()
-        .map(|k| (*k).to_owned())
-        .collect();
+    record.sysctls = o.entry.scheduler.sysctls.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    record.kargs = o.entry.scheduler.kargs.iter().map(|k| (*k).to_owned()).collect();
     if let Ok(result) = o.result {
         record.outcomes.clone_from(&result.outcomes);
         record.metrics.clone_from(&result.metrics);
@@ -179,16 +135,11 @@ fn target_dir() -> PathBuf {
 /// Short commit of the project in the working directory, with `-dirty` when files differ from it.
 fn commit() -> Option<String> {
     let git = |args: &[&str]| {
-        let output = Command::new("git")
-            .args(args)
-            .output()
-            .ok()
-            .filter(|o| o.status.success())?;
+        let output = Command::new("git").args(args).output().ok().filter(|o| o.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let head = git(&["rev-parse", "--short=12", "HEAD"])?;
-    let dirty =
-        git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|s| !s.is_empty());
+    let dirty = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|s| !s.is_empty());
     Some(if dirty { format!("{head}-dirty") } else { head })
 }
 

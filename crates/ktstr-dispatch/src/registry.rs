@@ -21,7 +21,7 @@ pub fn is_sentinel(name: &str) -> bool {
 
 /// The real entries, first registration of a name winning, and the names that were registered more than once.
 #[must_use]
-pub fn real_entries<'a>(all: &'a [KtstrTestEntry]) -> (Vec<&'a KtstrTestEntry>, Vec<&'a str>) {
+pub fn real_entries(all: &[KtstrTestEntry]) -> (Vec<&KtstrTestEntry>, Vec<&str>) {
     let mut seen = HashSet::with_capacity(all.len());
     let mut repeated = Vec::new();
     let mut entries = Vec::with_capacity(all.len());

@@ -18,29 +18,19 @@ pub struct ResolvedScheduler {
 ///
 /// # Errors
 /// A [`HarnessFault`]: a scheduler that is not there was never tested, so no expectation may turn this into a pass.
-pub fn resolve(
-    scheduler: &Scheduler,
-    settings: &Settings,
-) -> anyhow::Result<Option<ResolvedScheduler>> {
+pub fn resolve(scheduler: &Scheduler, settings: &Settings) -> anyhow::Result<Option<ResolvedScheduler>> {
     if scheduler.config_file.is_some() || scheduler.config_file_def.is_some() {
-        return Err(fault(format!(
-            "scheduler `{}`: config files are not supported yet",
-            scheduler.name
-        )));
+        return Err(fault(format!("scheduler `{}`: config files are not supported yet", scheduler.name)));
     }
     match scheduler.spec {
         SchedulerSpec::Eevdf => Ok(None),
-        SchedulerSpec::KernelBuiltin { .. } => Err(fault(format!(
-            "scheduler `{}`: kernel-builtin schedulers are not supported yet",
-            scheduler.name
-        ))),
+        SchedulerSpec::KernelBuiltin { .. } => {
+            Err(fault(format!("scheduler `{}`: kernel-builtin schedulers are not supported yet", scheduler.name)))
+        }
         SchedulerSpec::Path(path) => {
             let path = PathBuf::from(path);
             if is_executable(&path) {
-                Ok(Some(ResolvedScheduler {
-                    path,
-                    source: "path",
-                }))
+                Ok(Some(ResolvedScheduler { path, source: "path" }))
             } else {
                 Err(fault(format!(
                     "scheduler `{}`: `{}` is not an executable file; build it, or correct `binary_path`",
@@ -56,30 +46,18 @@ pub fn resolve(
 fn discover(binary: &str, settings: &Settings) -> anyhow::Result<ResolvedScheduler> {
     if let Some(path) = &settings.scheduler {
         return if is_executable(path) {
-            Ok(ResolvedScheduler {
-                path: path.clone(),
-                source: "KTSTR_SCHEDULER",
-            })
+            Ok(ResolvedScheduler { path: path.clone(), source: "KTSTR_SCHEDULER" })
         } else {
-            Err(fault(format!(
-                "KTSTR_SCHEDULER={} is not an executable file; correct it or unset it",
-                path.display()
-            )))
+            Err(fault(format!("KTSTR_SCHEDULER={} is not an executable file; correct it or unset it", path.display())))
         };
     }
-    let beside = target_dirs()
-        .into_iter()
-        .map(|dir| (dir.join(binary), "target"));
+    let beside = target_dirs().into_iter().map(|dir| (dir.join(binary), "target"));
     let cached = ktstr_kernel::scheduler_cache::find(binary).map(|path| (path, "cache"));
     let on_path = settings
         .cargo_test_mode
         .then(|| std::env::var_os("PATH"))
         .flatten()
-        .map(|dirs| {
-            std::env::split_paths(&dirs)
-                .map(|d| (d.join(binary), "PATH"))
-                .collect::<Vec<_>>()
-        })
+        .map(|dirs| std::env::split_paths(&dirs).map(|d| (d.join(binary), "PATH")).collect::<Vec<_>>())
         .unwrap_or_default();
     beside
         .chain(cached)

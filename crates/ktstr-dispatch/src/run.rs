@@ -9,8 +9,7 @@ use crate::record::{Outline, write};
 use crate::{host_only, registry};
 use ktstr_topology::{Topology, preset};
 use ktstr_verdict::{
-    AssertResult, Decision, EXIT_FAIL, HarnessFault, Outcome, Policy, TopologyInsufficient,
-    Verdict, final_outcome,
+    AssertResult, Decision, EXIT_FAIL, HarnessFault, Outcome, Policy, TopologyInsufficient, Verdict, final_outcome,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::SystemTime;
@@ -35,59 +34,37 @@ struct Request {
     preset: Option<&'static str>,
 }
 
-fn resolve_name(
-    name: &str,
-    all: &'static [KtstrTestEntry],
-    settings: &Settings,
-) -> Result<Request, String> {
+fn resolve_name(name: &str, all: &'static [KtstrTestEntry], settings: &Settings) -> Result<Request, String> {
     // A host_only name never carries a kernel suffix, so it is looked up before any is peeled.
     if let Some(TestName::Base(test)) = TestName::parse(name)
         && let Some(entry) = registry::find(all, test).filter(|e| e.host_only)
     {
         let topology = declared_topology(entry).map_err(|e| format!("{e:#}"))?;
-        return Ok(Request {
-            entry,
-            topology,
-            preset: None,
-        });
+        return Ok(Request { entry, topology, preset: None });
     }
     let labels = settings.kernel_labels();
-    let (bare, label) =
-        ktstr_kernel::strip_kernel_suffix(name, &labels).map_err(|e| e.to_string())?;
+    let (bare, label) = ktstr_kernel::strip_kernel_suffix(name, &labels).map_err(|e| e.to_string())?;
     if let Some(kernel) = label.and_then(|l| settings.kernels.iter().find(|k| k.label == l)) {
         export_kernel(&kernel.path);
     } else if let [only] = settings.kernels.as_slice() {
         export_kernel(&only.path);
     }
-    let parsed =
-        TestName::parse(&bare).ok_or_else(|| format!("`{bare}` is not a name of this harness"))?;
+    let parsed = TestName::parse(&bare).ok_or_else(|| format!("`{bare}` is not a name of this harness"))?;
     if matches!(parsed, TestName::Verifier(_)) {
         return Err("verifier cells are not supported yet".to_owned());
     }
     let test = parsed.test();
     if test.is_empty() {
-        return Err(format!(
-            "`{name}` names no test; `cargo nextest list` shows the names there are"
-        ));
+        return Err(format!("`{name}` names no test; `cargo nextest list` shows the names there are"));
     }
-    let entry = registry::find(all, test).ok_or_else(|| {
-        format!("this binary has no test `{test}`; `cargo nextest list` shows the names there are")
-    })?;
+    let entry = registry::find(all, test)
+        .ok_or_else(|| format!("this binary has no test `{test}`; `cargo nextest list` shows the names there are"))?;
     let TestName::Gauntlet { preset: wanted, .. } = parsed else {
         let topology = declared_topology(entry).map_err(|e| format!("{e:#}"))?;
-        return Ok(Request {
-            entry,
-            topology,
-            preset: None,
-        });
+        return Ok(Request { entry, topology, preset: None });
     };
-    let found = preset(wanted)
-        .ok_or_else(|| format!("`{wanted}` is not a preset; the test `{test}` is there"))?;
-    Ok(Request {
-        entry,
-        topology: found.topology.clone(),
-        preset: Some(found.name),
-    })
+    let found = preset(wanted).ok_or_else(|| format!("`{wanted}` is not a preset; the test `{test}` is there"))?;
+    Ok(Request { entry, topology: found.topology.clone(), preset: Some(found.name) })
 }
 
 /// The kernel a suffix stands for, to be found like any other: the constructor runs on the only thread there is.
@@ -97,37 +74,17 @@ fn export_kernel(path: &std::path::Path) {
 }
 
 /// Runs one entry on its declared topology: the library's entry point.
-#[must_use]
 pub fn run_ktstr_test(entry: &'static KtstrTestEntry) -> Decision {
     let settings = Settings::from_process();
     match declared_topology(entry) {
-        Ok(topology) => conclude(
-            &Request {
-                entry,
-                topology,
-                preset: None,
-            },
-            &settings,
-        ),
+        Ok(topology) => conclude(&Request { entry, topology, preset: None }, &settings),
         Err(e) => final_outcome(&Err(e), Policy::default()),
     }
 }
 
 /// Runs one entry on a given topology (`--ktstr-test-fn` with `--ktstr-topo`).
-#[must_use]
-pub fn run_on_topology(
-    entry: &'static KtstrTestEntry,
-    topology: Topology,
-    settings: &Settings,
-) -> Decision {
-    conclude(
-        &Request {
-            entry,
-            topology,
-            preset: None,
-        },
-        settings,
-    )
+pub fn run_on_topology(entry: &'static KtstrTestEntry, topology: Topology, settings: &Settings) -> Decision {
+    conclude(&Request { entry, topology, preset: None }, settings)
 }
 
 /// The body of a libtest wrapper.
@@ -136,27 +93,20 @@ pub fn run_on_topology(
 /// When the decision is not a pass or a skip: that is how libtest is told.
 pub fn run_as_libtest(entry: &'static KtstrTestEntry) {
     let decision = run_ktstr_test(entry);
-    assert!(
-        decision.exit_code() == 0,
-        "{}: {}",
-        decision.verdict(),
-        decision.message()
-    );
+    assert!(decision.exit_code() == 0, "{}: {}", decision.verdict(), decision.message());
 }
 
 /// Attempt, decision, record, in this order: the exit code and the record's bits are the same decision.
 fn conclude(request: &Request, settings: &Settings) -> Decision {
     let started = SystemTime::now();
     let mut attempt = Attempt::default();
-    let result = catch_unwind(AssertUnwindSafe(|| {
-        attempt_once(request, settings, &mut attempt)
-    }))
-    .unwrap_or_else(|payload| {
-        Err(anyhow::Error::new(HarnessFault::new(format!(
-            "the harness panicked on the host: {}",
-            panic_text(&*payload)
-        ))))
-    });
+    let result =
+        catch_unwind(AssertUnwindSafe(|| attempt_once(request, settings, &mut attempt))).unwrap_or_else(|payload| {
+            Err(anyhow::Error::new(HarnessFault::new(format!(
+                "the harness panicked on the host: {}",
+                panic_text(&*payload)
+            ))))
+        });
     let decision = final_outcome(
         &result,
         Policy {
@@ -182,24 +132,14 @@ fn conclude(request: &Request, settings: &Settings) -> Decision {
     decision
 }
 
-fn attempt_once(
-    request: &Request,
-    settings: &Settings,
-    attempt: &mut Attempt,
-) -> anyhow::Result<AssertResult> {
+fn attempt_once(request: &Request, settings: &Settings, attempt: &mut Attempt) -> anyhow::Result<AssertResult> {
     let entry = request.entry;
-    entry
-        .validate()
-        .map_err(|e| anyhow::Error::new(HarnessFault::new(e.message())))?;
+    entry.validate().map_err(|e| anyhow::Error::new(HarnessFault::new(e.message())))?;
     if entry.performance_mode && settings.no_perf_mode {
-        return Ok(AssertResult::skip(
-            "KTSTR_NO_PERF_MODE is set and this test needs performance mode",
-        ));
+        return Ok(AssertResult::skip("KTSTR_NO_PERF_MODE is set and this test needs performance mode"));
     }
     if settings.perf_only && !entry.performance_mode {
-        return Ok(AssertResult::skip(
-            "KTSTR_PERF_ONLY is set and this is not a performance test",
-        ));
+        return Ok(AssertResult::skip("KTSTR_PERF_ONLY is set and this is not a performance test"));
     }
     if entry.host_only {
         return host_only::run(entry, settings);
@@ -212,10 +152,7 @@ fn attempt_once(
 
 /// A preset asked for by name must be one that the listing would offer.
 fn fits(entry: &'static KtstrTestEntry, name: &str, settings: &Settings) -> anyhow::Result<()> {
-    let overcommit = settings
-        .overcommit
-        .clone()
-        .map_err(|e| anyhow::Error::new(HarnessFault::new(e)))?;
+    let overcommit = settings.overcommit.clone().map_err(|e| anyhow::Error::new(HarnessFault::new(e)))?;
     let host = host_offer(overcommit);
     let Some(found) = preset(name) else {
         return Ok(());
@@ -224,16 +161,9 @@ fn fits(entry: &'static KtstrTestEntry, name: &str, settings: &Settings) -> anyh
     if catalogue.accepts(entry, found) {
         return Ok(());
     }
-    if entry
-        .constraints()
-        .accepts_no_perf_mode(&found.topology, u32::MAX)
-    {
+    if entry.constraints().accepts_no_perf_mode(&found.topology, u32::MAX) {
         return Err(anyhow::Error::new(TopologyInsufficient::new(
-            format!(
-                "{name}: {} CPUs in {} LLCs",
-                found.topology.total_cpus(),
-                found.topology.llcs
-            ),
+            format!("{name}: {} CPUs in {} LLCs", found.topology.total_cpus(), found.topology.llcs),
             format!(
                 "{} CPUs in {} LLCs, {} CPUs with KTSTR_OVERCOMMIT={overcommit}; raise KTSTR_OVERCOMMIT to run it slowly",
                 host.cpus, host.llcs, host.cpu_budget
@@ -279,10 +209,7 @@ fn report(
             "ktstr: {} on {} ({}), scheduler {}, accelerator {} ({})",
             request.entry.name,
             request.topology,
-            attempt
-                .kernel
-                .as_ref()
-                .map_or("no kernel", |k| k.label.as_str()),
+            attempt.kernel.as_ref().map_or("no kernel", |k| k.label.as_str()),
             request.entry.scheduler.name,
             accel.accel,
             accel.why
@@ -291,11 +218,7 @@ fn report(
     if settings.log_passes
         && let Ok(result) = result
     {
-        let passes = result
-            .outcomes
-            .iter()
-            .filter(|o| matches!(o, Outcome::Pass))
-            .count();
+        let passes = result.outcomes.iter().filter(|o| matches!(o, Outcome::Pass)).count();
         eprintln!("ktstr: {passes} checks passed");
     }
     let verdict = decision.verdict();

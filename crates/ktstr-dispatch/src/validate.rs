@@ -48,42 +48,24 @@ impl EntryError {
             Self::NameHasSeparator => {
                 "ktstr: a test name must not contain `/` or `\\`: nextest names are built with `/`"
             }
-            Self::ZeroSize => {
-                "ktstr: numa_nodes, llcs, cores, threads, memory_mib and duration_s must be above zero"
-            }
+            Self::ZeroSize => "ktstr: numa_nodes, llcs, cores, threads, memory_mib and duration_s must be above zero",
             Self::LlcsNotMultipleOfNodes => {
                 "ktstr: llcs must be a multiple of numa_nodes: llcs counts the whole machine, not one node"
             }
-            Self::TooManyCpus => {
-                "ktstr: llcs * cores * threads does not fit 32 bits: declare a smaller machine"
-            }
-            Self::MinAboveMax => {
-                "ktstr: a min_ bound is above its max_ bound: no preset can meet both, swap them"
-            }
-            Self::PerfWithNoPerf => {
-                "ktstr: performance_mode and no_perf_mode exclude each other: keep one"
-            }
-            Self::CpuBudgetWithoutNoPerf => {
-                "ktstr: cpu_budget needs no_perf_mode: add it or drop cpu_budget"
-            }
+            Self::TooManyCpus => "ktstr: llcs * cores * threads does not fit 32 bits: declare a smaller machine",
+            Self::MinAboveMax => "ktstr: a min_ bound is above its max_ bound: no preset can meet both, swap them",
+            Self::PerfWithNoPerf => "ktstr: performance_mode and no_perf_mode exclude each other: keep one",
+            Self::CpuBudgetWithoutNoPerf => "ktstr: cpu_budget needs no_perf_mode: add it or drop cpu_budget",
             Self::HostOnlyWithScheduler => {
                 "ktstr: host_only runs on the host's own scheduler: drop `scheduler` or `host_only`"
             }
             Self::StormWithExpectErr => {
                 "ktstr: survives_storm promises that the scheduler lives, expect_err that it fails: keep one"
             }
-            Self::StormWithoutScheduler => {
-                "ktstr: survives_storm needs a scheduler: add `scheduler = ...`"
-            }
-            Self::AutoReproWithExpectErr => {
-                "ktstr: expect_auto_repro and expect_err exclude each other: keep one"
-            }
-            Self::AutoReproWithHostOnly => {
-                "ktstr: expect_auto_repro needs a machine: drop host_only"
-            }
-            Self::AutoReproWithoutScheduler => {
-                "ktstr: expect_auto_repro needs a scheduler: add `scheduler = ...`"
-            }
+            Self::StormWithoutScheduler => "ktstr: survives_storm needs a scheduler: add `scheduler = ...`",
+            Self::AutoReproWithExpectErr => "ktstr: expect_auto_repro and expect_err exclude each other: keep one",
+            Self::AutoReproWithHostOnly => "ktstr: expect_auto_repro needs a machine: drop host_only",
+            Self::AutoReproWithoutScheduler => "ktstr: expect_auto_repro needs a scheduler: add `scheduler = ...`",
             Self::MatcherWithoutExpectErr => {
                 "ktstr: expect_scx_bpf_error_contains and _matches need expect_err: add it"
             }
@@ -113,13 +95,7 @@ impl KtstrTestEntry {
         }
         let (nodes, llcs, cores, threads) = self.dimensions();
         let memory_zero = matches!(self.memory_mib, Some(0));
-        if nodes == 0
-            || llcs == 0
-            || cores == 0
-            || threads == 0
-            || memory_zero
-            || self.duration_s == 0
-        {
+        if nodes == 0 || llcs == 0 || cores == 0 || threads == 0 || memory_zero || self.duration_s == 0 {
             return Err(EntryError::ZeroSize);
         }
         if !llcs.is_multiple_of(nodes) {
@@ -165,8 +141,7 @@ impl KtstrTestEntry {
         if self.expect_auto_repro && !has_scheduler {
             return Err(EntryError::AutoReproWithoutScheduler);
         }
-        let matcher = self.expect_scx_bpf_error_contains.is_some()
-            || self.expect_scx_bpf_error_matches.is_some();
+        let matcher = self.expect_scx_bpf_error_contains.is_some() || self.expect_scx_bpf_error_matches.is_some();
         if matcher && !self.expect_err {
             return Err(EntryError::MatcherWithoutExpectErr);
         }

@@ -1,15 +1,14 @@
 //! Every way a run can lie, as evidence, and the verdict it must give. The rows are those of FAULTS.md.
+#![allow(clippy::unwrap_used)]
 
 use ktstr_dispatch::evaluate::{Evidence, Expected, evaluate};
 use ktstr_topology::Topology;
 use ktstr_verdict::{
-    AssertResult, CheckKind, Detail, HarnessFault, Outcome, Policy, PostVmAssertionFailure,
-    Verdict, final_outcome,
+    AssertResult, CheckKind, Detail, HarnessFault, Outcome, Policy, PostVmAssertionFailure, Verdict, final_outcome,
 };
 use ktstr_vmm::{HostDelay, Phase, VmEnd};
 use ktstr_wire::{
-    Encoder, Hello, Message, Nonce, PanicReport, ProcessSeen, SchedulerSeen, Stage, TestReport,
-    Transcript, When,
+    Encoder, Hello, Message, Nonce, PanicReport, ProcessSeen, SchedulerSeen, Stage, TestReport, Transcript, When,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -45,11 +44,7 @@ fn attached(when: When) -> SchedulerSeen {
 }
 
 fn ok(result: AssertResult) -> Message {
-    Message::Outcome(TestReport {
-        ok: Some(result),
-        err: None,
-        stage: Stage::Test,
-    })
+    Message::Outcome(TestReport { ok: Some(result), err: None, stage: Stage::Test })
 }
 
 /// A run that deserves its pass, as a list of messages to spoil.
@@ -60,15 +55,8 @@ fn good(topology: &Topology) -> Vec<Message> {
         Message::Phase("test".into()),
         Message::Phase("test-end".into()),
         Message::Scheduler(attached(When::Detach)),
-        Message::Scheduler(seen(
-            When::Stopped,
-            "disabled",
-            None,
-            ProcessSeen::Exited(0),
-        )),
-        Message::Console(
-            "Linux version 6.18.0\nsched_ext: BPF scheduler \"bpfland_1.1.4\" enabled".into(),
-        ),
+        Message::Scheduler(seen(When::Stopped, "disabled", None, ProcessSeen::Exited(0))),
+        Message::Console("Linux version 6.18.0\nsched_ext: BPF scheduler \"bpfland_1.1.4\" enabled".into()),
         ok(AssertResult::pass()),
     ]
 }
@@ -105,10 +93,7 @@ impl Run {
     fn evaluate(&self) -> anyhow::Result<AssertResult> {
         let mut transcript = Transcript::new(NONCE);
         transcript.feed(&self.bytes, 0);
-        let expected = Expected {
-            topology: self.topology.clone(),
-            scheduler: self.scheduler.clone(),
-        };
+        let expected = Expected { topology: self.topology.clone(), scheduler: self.scheduler.clone() };
         evaluate(&Evidence {
             expected: &expected,
             end: &self.end,
@@ -121,10 +106,7 @@ impl Run {
     }
 
     fn verdict(&self, expect_err: bool) -> Verdict {
-        let policy = Policy {
-            expect_err,
-            ..Policy::default()
-        };
+        let policy = Policy { expect_err, ..Policy::default() };
         final_outcome(&self.evaluate(), policy).verdict()
     }
 
@@ -163,10 +145,7 @@ fn a_power_off_before_the_verdict_is_never_a_pass() {
 fn a_stream_cut_anywhere_is_never_a_pass() {
     let whole = Run::of(&good(&topology()));
     for cut in 0..whole.bytes.len() {
-        let run = Run {
-            bytes: whole.bytes[..cut].to_vec(),
-            ..Run::of(&[])
-        };
+        let run = Run { bytes: whole.bytes[..cut].to_vec(), ..Run::of(&[]) };
         assert_eq!(run.verdict(false), Verdict::Fail, "cut at {cut}");
         assert_eq!(run.verdict(true), Verdict::Fail, "cut at {cut}");
     }
@@ -178,10 +157,7 @@ fn one_bit_flipped_anywhere_is_never_a_pass() {
     for byte in 0..whole.bytes.len() {
         let mut bytes = whole.bytes.clone();
         bytes[byte] ^= 1 << (byte % 8);
-        let run = Run {
-            bytes,
-            ..Run::of(&[])
-        };
+        let run = Run { bytes, ..Run::of(&[]) };
         assert_eq!(run.verdict(false), Verdict::Fail, "byte {byte}");
         assert_eq!(run.verdict(true), Verdict::Fail, "byte {byte}");
     }
@@ -212,11 +188,7 @@ fn a_panic_of_the_test_is_never_a_pass() {
     let mut messages = good(&topology());
     messages.insert(
         3,
-        Message::Panic(PanicReport {
-            message: "boom".into(),
-            location: "a.rs:1".into(),
-            backtrace: String::new(),
-        }),
+        Message::Panic(PanicReport { message: "boom".into(), location: "a.rs:1".into(), backtrace: String::new() }),
     );
     Run::of(&messages).assert_never_passes("panic in the guest at a.rs:1: boom");
 }
@@ -224,33 +196,10 @@ fn a_panic_of_the_test_is_never_a_pass() {
 #[test]
 fn every_bad_end_of_the_machine_is_never_a_pass() {
     let ends = [
-        (
-            VmEnd::MonitorDied {
-                status: "signal 9".into(),
-            },
-            "signal 9",
-        ),
-        (
-            VmEnd::Deadline {
-                phase: Phase::Boot,
-                after: Duration::from_secs(60),
-            },
-            "Boot",
-        ),
-        (
-            VmEnd::Deadline {
-                phase: Phase::Test,
-                after: Duration::from_secs(60),
-            },
-            "Test",
-        ),
-        (
-            VmEnd::Deadline {
-                phase: Phase::Shutdown,
-                after: Duration::from_secs(9),
-            },
-            "Shutdown",
-        ),
+        (VmEnd::MonitorDied { status: "signal 9".into() }, "signal 9"),
+        (VmEnd::Deadline { phase: Phase::Boot, after: Duration::from_secs(60) }, "Boot"),
+        (VmEnd::Deadline { phase: Phase::Test, after: Duration::from_secs(60) }, "Test"),
+        (VmEnd::Deadline { phase: Phase::Shutdown, after: Duration::from_secs(9) }, "Shutdown"),
     ];
     for (end, why) in ends {
         let mut run = Run::of(&good(&topology()));
@@ -262,15 +211,8 @@ fn every_bad_end_of_the_machine_is_never_a_pass() {
 
 #[test]
 fn a_failed_init_or_attach_is_never_a_pass() {
-    for (stage, why) in [
-        (Stage::Init, "guest init failed"),
-        (Stage::Scheduler, "was not attached"),
-    ] {
-        let report = TestReport {
-            ok: None,
-            err: Some("no such file".into()),
-            stage,
-        };
+    for (stage, why) in [(Stage::Init, "guest init failed"), (Stage::Scheduler, "was not attached")] {
+        let report = TestReport { ok: None, err: Some("no such file".into()), stage };
         Run::of(&[hello(&topology()), Message::Outcome(report)]).assert_never_passes(why);
     }
 }
@@ -296,28 +238,16 @@ fn a_scheduler_that_left_is_the_scheduler_s_failure() {
     let broken = [
         seen(When::Detach, "disabled", None, ProcessSeen::Exited(0)),
         seen(When::Detach, "disabled", None, ProcessSeen::Signaled(9)),
-        seen(
-            When::Detach,
-            "enabled",
-            Some("bpfland_1.1.4"),
-            ProcessSeen::Exited(0),
-        ),
+        seen(When::Detach, "enabled", Some("bpfland_1.1.4"), ProcessSeen::Exited(0)),
         seen(When::Detach, "enabled", Some("other"), ProcessSeen::Alive),
-        SchedulerSeen {
-            enable_seq: 2,
-            ..attached(When::Detach)
-        },
+        SchedulerSeen { enable_seq: 2, ..attached(When::Detach) },
     ];
     for detach in broken {
         let mut messages = good(&topology());
         messages[4] = Message::Scheduler(detach.clone());
         let run = Run::of(&messages);
         assert_eq!(run.verdict(false), Verdict::Fail, "{detach:?}");
-        assert_eq!(
-            run.verdict(true),
-            Verdict::Pass,
-            "this is what expect_err is for: {detach:?}"
-        );
+        assert_eq!(run.verdict(true), Verdict::Pass, "this is what expect_err is for: {detach:?}");
     }
 }
 
@@ -331,9 +261,7 @@ fn a_test_for_eevdf_under_a_sched_ext_scheduler_is_never_a_pass() {
 #[test]
 fn a_kernel_splat_is_never_a_pass() {
     let mut messages = good(&topology());
-    messages[6] = Message::Console(
-        "[    1.0] WARNING: CPU: 0 PID: 1 at kernel/sched/core.c:1 f+0x1/0x2".into(),
-    );
+    messages[6] = Message::Console("[    1.0] WARNING: CPU: 0 PID: 1 at kernel/sched/core.c:1 f+0x1/0x2".into());
     let run = Run::of(&messages);
     assert_eq!(run.verdict(false), Verdict::Fail);
     assert_eq!(run.verdict(true), Verdict::Fail);
@@ -358,17 +286,8 @@ fn an_outcome_sent_twice_is_never_a_pass() {
 #[test]
 fn a_report_with_neither_result_nor_error_is_a_harness_fault() {
     let mut messages = good(&topology());
-    messages[7] = Message::Outcome(TestReport {
-        ok: None,
-        err: None,
-        stage: Stage::Test,
-    });
-    assert!(
-        Run::of(&messages)
-            .evaluate()
-            .unwrap_err()
-            .is::<HarnessFault>()
-    );
+    messages[7] = Message::Outcome(TestReport { ok: None, err: None, stage: Stage::Test });
+    assert!(Run::of(&messages).evaluate().unwrap_err().is::<HarnessFault>());
 }
 
 #[test]
@@ -380,13 +299,8 @@ fn only_latency_and_fairness_become_inconclusive_on_shared_cpus() {
         (CheckKind::Isolation, Verdict::Fail),
     ] {
         let mut messages = good(&topology());
-        let fail = Outcome::Fail {
-            detail: Detail::new(kind, "too much".to_owned()),
-        };
-        messages[7] = ok(AssertResult {
-            outcomes: vec![fail],
-            ..AssertResult::default()
-        });
+        let fail = Outcome::Fail { detail: Detail::new(kind, "too much".to_owned()) };
+        messages[7] = ok(AssertResult { outcomes: vec![fail], ..AssertResult::default() });
         let mut run = Run::of(&messages);
         assert_eq!(run.verdict(false), Verdict::Fail, "{kind:?}");
         run.vcpu_share = 0.5;

@@ -23,11 +23,7 @@ pub fn arm(port: i32, nonce: Nonce) {
     PORT.store(port, Relaxed);
     NONCE.store(nonce.0, Relaxed);
     let stack = Box::leak(vec![0u8; STACK].into_boxed_slice());
-    let alternate = libc::stack_t {
-        ss_sp: stack.as_mut_ptr().cast(),
-        ss_flags: 0,
-        ss_size: STACK,
-    };
+    let alternate = libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: STACK };
     // SAFETY: the stack was leaked and is used for nothing else; the handler only makes async-signal-safe calls.
     unsafe {
         libc::sigaltstack(&raw const alternate, std::ptr::null_mut());
@@ -48,17 +44,9 @@ pub fn next_sequence(sequence: u64) {
 extern "C" fn on_signal(signal: libc::c_int) {
     // SAFETY: getpid is async-signal-safe. A forked worker inherits the handler and must not speak for PID 1.
     if unsafe { libc::getpid() } == 1 {
-        let text = FATAL
-            .iter()
-            .find(|(s, _)| *s == signal)
-            .map_or("fatal signal", |(_, t)| *t);
+        let text = FATAL.iter().find(|(s, _)| *s == signal).map_or("fatal signal", |(_, t)| *t);
         let mut frame = [0u8; 512];
-        let len = encode_panic_noalloc(
-            &mut frame,
-            NONCE.load(Relaxed),
-            SEQUENCE.load(Relaxed),
-            text,
-        );
+        let len = encode_panic_noalloc(&mut frame, NONCE.load(Relaxed), SEQUENCE.load(Relaxed), text);
         // SAFETY: write and tcdrain are async-signal-safe; the buffer is on this stack.
         unsafe {
             libc::write(PORT.load(Relaxed), frame.as_ptr().cast(), len);

@@ -36,11 +36,7 @@ pub fn run(resolve: &dyn Fn(&str) -> Option<TestFn>) -> ! {
     };
     let report = match outcome {
         Ok(report) => report,
-        Err((stage, e)) => TestReport {
-            ok: None,
-            err: Some(format!("{e:#}")),
-            stage,
-        },
+        Err((stage, e)) => TestReport { ok: None, err: Some(format!("{e:#}")), stage },
     };
     kmsg::send_all(&link);
     link.send(&Message::Outcome(report));
@@ -49,12 +45,9 @@ pub fn run(resolve: &dyn Fn(&str) -> Option<TestFn>) -> ! {
 }
 
 fn open() -> Result<(GuestParams, Link)> {
-    let text =
-        std::fs::read(PARAMS_PATH).with_context(|| format!("failed to read {PARAMS_PATH}"))?;
-    let params: GuestParams =
-        serde_json::from_slice(&text).with_context(|| format!("{PARAMS_PATH} is damaged"))?;
-    let cmdline =
-        std::fs::read_to_string("/proc/cmdline").context("failed to read /proc/cmdline")?;
+    let text = std::fs::read(PARAMS_PATH).with_context(|| format!("failed to read {PARAMS_PATH}"))?;
+    let params: GuestParams = serde_json::from_slice(&text).with_context(|| format!("{PARAMS_PATH} is damaged"))?;
+    let cmdline = std::fs::read_to_string("/proc/cmdline").context("failed to read /proc/cmdline")?;
     let link = Link::open(&cmdline, Nonce(params.nonce))?;
     Ok((params, link))
 }
@@ -70,15 +63,9 @@ fn report_panics(link: &Arc<Link>) {
             .or_else(|| info.payload().downcast_ref::<&str>().copied())
             .unwrap_or("no message")
             .to_owned();
-        let location = info
-            .location()
-            .map_or_else(|| "unknown place".to_owned(), ToString::to_string);
+        let location = info.location().map_or_else(|| "unknown place".to_owned(), ToString::to_string);
         let backtrace = std::backtrace::Backtrace::force_capture().to_string();
-        link.send(&Message::Panic(PanicReport {
-            message,
-            location,
-            backtrace,
-        }));
+        link.send(&Message::Panic(PanicReport { message, location, backtrace }));
     }));
 }
 
@@ -90,16 +77,14 @@ fn live(
     let init = |e: anyhow::Error| (Stage::Init, e);
     let release = hello(params, link).map_err(init)?;
     prepare(params);
-    let function = resolve(&params.test)
-        .with_context(|| format!("this binary has no test `{}`", params.test))
-        .map_err(init)?;
+    let function =
+        resolve(&params.test).with_context(|| format!("this binary has no test `{}`", params.test)).map_err(init)?;
     let mut scheduler = None;
     if let Some(launch) = &params.scheduler {
         mount::check_kernel_config(&release).map_err(init)?;
         let log = Arc::clone(link);
-        let mut running =
-            RunningScheduler::launch(launch, move |line| log.send(&Message::SchedulerLog(line)))
-                .map_err(|e| (Stage::Scheduler, e))?;
+        let mut running = RunningScheduler::launch(launch, move |line| log.send(&Message::SchedulerLog(line)))
+            .map_err(|e| (Stage::Scheduler, e))?;
         let attached = running.wait_attached().map_err(|e| (Stage::Scheduler, e))?;
         link.send(&Message::Scheduler(attached));
         scheduler = Some(running);
@@ -121,26 +106,16 @@ fn live(
 
 fn hello(params: &GuestParams, link: &Link) -> Result<String> {
     if params.schema != PARAMS_SCHEMA {
-        bail!(
-            "parameters of schema {}, this guest reads {PARAMS_SCHEMA}",
-            params.schema
-        );
+        bail!("parameters of schema {}, this guest reads {PARAMS_SCHEMA}", params.schema);
     }
-    let release = rustix::system::uname()
-        .release()
-        .to_string_lossy()
-        .into_owned();
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     link.send(&Message::Hello(Hello {
         schema: SCHEMA,
         release: release.clone(),
         read_back: readback::read(Path::new("/sys"))?,
-        clock_ns: u64::try_from(clock.tv_sec).unwrap_or(0) * 1_000_000_000
-            + u64::try_from(clock.tv_nsec).unwrap_or(0),
-        cmdline: std::fs::read_to_string("/proc/cmdline")
-            .unwrap_or_default()
-            .trim()
-            .to_owned(),
+        clock_ns: u64::try_from(clock.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(clock.tv_nsec).unwrap_or(0),
+        cmdline: std::fs::read_to_string("/proc/cmdline").unwrap_or_default().trim().to_owned(),
     }));
     Ok(release)
 }
@@ -151,19 +126,13 @@ fn prepare(params: &GuestParams) {
         unsafe { std::env::set_var(name, value) };
     }
     mount::name_and_loopback();
-    let unlimited = rustix::process::Rlimit {
-        current: None,
-        maximum: None,
-    };
+    let unlimited = rustix::process::Rlimit { current: None, maximum: None };
     let _ = rustix::process::setrlimit(rustix::process::Resource::Memlock, unlimited);
     reaper::start();
 }
 
 fn call(params: &GuestParams, function: TestFn) -> TestReport {
-    let below = params
-        .workload_root_cgroup
-        .as_deref()
-        .unwrap_or(DEFAULT_CGROUP);
+    let below = params.workload_root_cgroup.as_deref().unwrap_or(DEFAULT_CGROUP);
     let ctx = Ctx::new(CtxParams {
         topology: params.topology.clone(),
         duration: Duration::from_millis(params.duration_ms),
@@ -179,34 +148,19 @@ fn call(params: &GuestParams, function: TestFn) -> TestReport {
     match result {
         Ok(result) => {
             let ok = finite(result.merged(ctx.take_outcomes()));
-            TestReport {
-                ok: Some(ok),
-                err: None,
-                stage: Stage::Test,
-            }
+            TestReport { ok: Some(ok), err: None, stage: Stage::Test }
         }
-        Err(e) => TestReport {
-            ok: None,
-            err: Some(format!("{e:#}")),
-            stage: Stage::Test,
-        },
+        Err(e) => TestReport { ok: None, err: Some(format!("{e:#}")), stage: Stage::Test },
     }
 }
 
 /// A figure that is not a number cannot travel, and a run that measured one has measured nothing.
 fn finite(mut result: AssertResult) -> AssertResult {
-    let bad: Vec<String> = result
-        .metrics
-        .iter()
-        .filter(|(_, v)| !v.is_finite())
-        .map(|(k, _)| k.clone())
-        .collect();
+    let bad: Vec<String> = result.metrics.iter().filter(|(_, v)| !v.is_finite()).map(|(k, _)| k.clone()).collect();
     for name in bad {
         result.metrics.remove(&name);
         let message = format!("metric `{name}` is not a finite number");
-        result.push(Outcome::Inconclusive {
-            detail: message.into(),
-        });
+        result.push(Outcome::Inconclusive { detail: message.into() });
     }
     result
 }

@@ -13,11 +13,7 @@ const PIECE: usize = 32 << 10;
 ///
 /// A log that overflowed has lost its first lines, and says so in one of its own; the host judges what it gets.
 pub fn send_all(link: &Link) {
-    let Ok(mut kmsg) = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open("/dev/kmsg")
-    else {
+    let Ok(mut kmsg) = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg") else {
         return;
     };
     let mut record = [0u8; 8192];
@@ -32,9 +28,7 @@ pub fn send_all(link: &Link) {
                 }
             }
             // Records were overwritten before they were read; the next read goes on behind them.
-            Err(e) if e.raw_os_error() == Some(libc::EPIPE) => {
-                piece.push_str("(kernel log lines were lost)\n")
-            }
+            Err(e) if e.raw_os_error() == Some(libc::EPIPE) => piece.push_str("(kernel log lines were lost)\n"),
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(_) => break,
         }
@@ -58,11 +52,7 @@ fn line_of(record: &str) -> Option<String> {
         return None;
     }
     let text = text.lines().next().unwrap_or_default();
-    Some(format!(
-        "[{:5}.{:06}] {text}",
-        micros / 1_000_000,
-        micros % 1_000_000
-    ))
+    Some(format!("[{:5}.{:06}] {text}", micros / 1_000_000, micros % 1_000_000))
 }
 
 #[cfg(test)]
@@ -72,10 +62,7 @@ mod tests {
     #[test]
     fn a_kernel_record_becomes_a_line_and_user_space_s_is_left_out() {
         let record = "4,339,5140900,-;WARNING: CPU: 0\n SUBSYSTEM=acpi\n";
-        assert_eq!(
-            line_of(record).as_deref(),
-            Some("[    5.140900] WARNING: CPU: 0")
-        );
+        assert_eq!(line_of(record).as_deref(), Some("[    5.140900] WARNING: CPU: 0"));
         assert_eq!(line_of("12,1,5,-;from user space\n"), None);
         assert_eq!(line_of("garbage"), None);
     }

@@ -23,9 +23,7 @@ struct Inner {
 
 /// The device named on the command line.
 pub fn port_of(cmdline: &str) -> Option<&str> {
-    cmdline
-        .split_ascii_whitespace()
-        .find_map(|word| word.strip_prefix(PORT_WORD))
+    cmdline.split_ascii_whitespace().find_map(|word| word.strip_prefix(PORT_WORD))
 }
 
 impl Link {
@@ -43,13 +41,7 @@ impl Link {
                 .with_context(|| format!("failed to make {path} raw"))?;
         }
         crate::crash::arm(port.as_raw_fd(), nonce);
-        Ok(Self {
-            inner: Mutex::new(Inner {
-                port,
-                encoder: Encoder::new(nonce),
-                closed: false,
-            }),
-        })
+        Ok(Self { inner: Mutex::new(Inner { port, encoder: Encoder::new(nonce), closed: false }) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -93,10 +85,7 @@ mod tests {
 
     #[test]
     fn the_port_is_read_from_the_command_line() {
-        assert_eq!(
-            port_of("quiet ktstr.port=/dev/ttyS1 panic=-1"),
-            Some("/dev/ttyS1")
-        );
+        assert_eq!(port_of("quiet ktstr.port=/dev/ttyS1 panic=-1"), Some("/dev/ttyS1"));
         assert_eq!(port_of("quiet"), None);
     }
 }

@@ -12,19 +12,11 @@ struct Mount {
 }
 
 const fn needed(what: &'static str, at: &'static str) -> Mount {
-    Mount {
-        what,
-        at,
-        needed: true,
-    }
+    Mount { what, at, needed: true }
 }
 
 const fn optional(what: &'static str, at: &'static str) -> Mount {
-    Mount {
-        what,
-        at,
-        needed: false,
-    }
+    Mount { what, at, needed: false }
 }
 
 const MOUNTS: &[Mount] = &[
@@ -65,11 +57,7 @@ pub fn name_and_loopback() {
 }
 
 fn loopback_up() -> std::io::Result<()> {
-    let socket = rustix::net::socket(
-        rustix::net::AddressFamily::INET,
-        rustix::net::SocketType::DGRAM,
-        None,
-    )?;
+    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None)?;
     // SAFETY: `ifreq` is plain integers and arrays, for which zero is valid.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (slot, byte) in request.ifr_name.iter_mut().zip(b"lo") {
@@ -77,18 +65,9 @@ fn loopback_up() -> std::io::Result<()> {
     }
     request.ifr_ifru.ifru_flags = i16::try_from(libc::IFF_UP).unwrap_or(1);
     // SAFETY: SIOCSIFFLAGS reads one `ifreq` (netdevice(7)), which lives across the call.
-    let result = unsafe {
-        libc::ioctl(
-            std::os::fd::AsRawFd::as_raw_fd(&socket),
-            libc::SIOCSIFFLAGS,
-            &raw const request,
-        )
-    };
-    if result < 0 {
-        Err(std::io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    let result =
+        unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(&socket), libc::SIOCSIFFLAGS, &raw const request) };
+    if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// The kernel's configuration, which libbpf reads for `kconfig` externs; without it every published scheduler fails.

@@ -14,27 +14,13 @@ pub fn read(root: &Path) -> Result<ReadBack> {
     let possible = list(&system.join("cpu/possible"))?;
     let online = list(&system.join("cpu/online"))?;
     let node_ids = list(&system.join("node/online"))?;
-    let nodes: Vec<NodeSeen> = node_ids
-        .iter()
-        .map(|n| node(&system, *n))
-        .collect::<Result<_>>()?;
+    let nodes: Vec<NodeSeen> = node_ids.iter().map(|n| node(&system, *n)).collect::<Result<_>>()?;
     let cpus = possible
         .iter()
         .map(|&cpu| {
             let on = online.contains(&cpu);
-            let home = nodes
-                .iter()
-                .find(|n| n.cpus.contains(&cpu))
-                .map_or(0, |n| n.node);
-            if on {
-                read_cpu(&system, cpu, home)
-            } else {
-                Ok(CpuSeen {
-                    cpu,
-                    node: home,
-                    ..CpuSeen::default()
-                })
-            }
+            let home = nodes.iter().find(|n| n.cpus.contains(&cpu)).map_or(0, |n| n.node);
+            if on { read_cpu(&system, cpu, home) } else { Ok(CpuSeen { cpu, node: home, ..CpuSeen::default() }) }
         })
         .collect::<Result<_>>()?;
     Ok(ReadBack { cpus, nodes })
@@ -48,8 +34,7 @@ fn read_cpu(system: &Path, cpu: u32, node: u32) -> Result<CpuSeen> {
         core_id: number(&dir.join("topology/core_id"))?,
         package_id: number(&dir.join("topology/physical_package_id"))?,
         thread_siblings: list(&dir.join("topology/thread_siblings_list"))?,
-        llc_cpus: last_cache(&dir)
-            .map_or(Ok(Vec::new()), |index| list(&index.join("shared_cpu_list")))?,
+        llc_cpus: last_cache(&dir).map_or(Ok(Vec::new()), |index| list(&index.join("shared_cpu_list")))?,
         node,
     })
 }
@@ -75,25 +60,17 @@ fn node(system: &Path, node: u32) -> Result<NodeSeen> {
     Ok(NodeSeen {
         node,
         memory_mib: kib / 1024,
-        distances: distances
-            .split_ascii_whitespace()
-            .filter_map(|d| d.parse().ok())
-            .collect(),
+        distances: distances.split_ascii_whitespace().filter_map(|d| d.parse().ok()).collect(),
         cpus: list(&dir.join("cpulist"))?,
     })
 }
 
 fn text(path: &Path) -> Result<String> {
-    Ok(fs::read_to_string(path)
-        .with_context(|| format!("failed to read {}", path.display()))?
-        .trim()
-        .to_owned())
+    Ok(fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?.trim().to_owned())
 }
 
 fn number(path: &Path) -> Result<u32> {
-    text(path)?
-        .parse()
-        .with_context(|| format!("{} is not a number", path.display()))
+    text(path)?.parse().with_context(|| format!("{} is not a number", path.display()))
 }
 
 fn list(path: &Path) -> Result<Vec<u32>> {
@@ -101,10 +78,7 @@ fn list(path: &Path) -> Result<Vec<u32>> {
     let mut out = Vec::new();
     for part in text.split(',').filter(|p| !p.is_empty()) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let parse = |t: &str| {
-            t.parse::<u32>()
-                .with_context(|| format!("{}: `{text}` is not a list", path.display()))
-        };
+        let parse = |t: &str| t.parse::<u32>().with_context(|| format!("{}: `{text}` is not a list", path.display()));
         out.extend(parse(first)?..=parse(last)?);
     }
     Ok(out)
@@ -125,10 +99,7 @@ mod tests {
         put("cpu/possible", "0-1\n");
         put("cpu/online", "0\n");
         put("node/online", "0\n");
-        put(
-            "node/node0/meminfo",
-            "Node 0 MemTotal:         524288 kB\nNode 0 MemFree: 1 kB\n",
-        );
+        put("node/node0/meminfo", "Node 0 MemTotal:         524288 kB\nNode 0 MemFree: 1 kB\n");
         put("node/node0/distance", "10\n");
         put("node/node0/cpulist", "0-1\n");
         put("cpu/cpu0/topology/core_id", "0\n");

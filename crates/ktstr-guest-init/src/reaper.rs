@@ -12,10 +12,7 @@ pub fn start() {
     std::thread::spawn(|| {
         loop {
             match ended_child() {
-                Some(pid)
-                    if !children::is_claimed(pid.as_raw_nonzero().get())
-                        && !is_own_thread_child(pid) =>
-                {
+                Some(pid) if !children::is_claimed(pid.as_raw_nonzero().get()) && !is_own_thread_child(pid) => {
                     let _ = waitpid(Some(pid), WaitOptions::NOHANG);
                 }
                 // No child at all, or one that is waited for.
@@ -27,8 +24,7 @@ pub fn start() {
 
 /// Children that this process started itself and has not claimed yet: between fork and claim they are young.
 fn is_own_thread_child(pid: Pid) -> bool {
-    let stat =
-        std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
     // starttime in ticks of 10 ms since boot (proc_pid_stat(5), field 22), against uptime.
     let start = stat
         .rsplit_once(')')
@@ -46,8 +42,7 @@ fn ended_child() -> Option<Pid> {
     // SAFETY: `siginfo_t` is plain data, for which zero is valid.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     // SAFETY: waitid fills in the structure it is given, which lives across the call.
-    let result =
-        unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, libc::WEXITED | libc::WNOWAIT) };
+    let result = unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, libc::WEXITED | libc::WNOWAIT) };
     if result != 0 {
         return None;
     }

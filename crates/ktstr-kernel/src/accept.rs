@@ -17,10 +17,7 @@ pub fn kernel_accepts(label: &str, specs: &[&str]) -> bool {
 pub fn check_kernel_specs(specs: &[&str]) -> Result<(), KernelIdError> {
     specs.iter().try_for_each(|spec| match split_range(spec) {
         Some((a, b)) if decompose_version_for_compare(a) > decompose_version_for_compare(b) => {
-            Err(KernelIdError::Inverted {
-                start: a.to_owned(),
-                end: b.to_owned(),
-            })
+            Err(KernelIdError::Inverted { start: a.to_owned(), end: b.to_owned() })
         }
         _ => Ok(()),
     })

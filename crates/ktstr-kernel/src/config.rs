@@ -20,13 +20,9 @@ pub const FLAGS: [&str; 12] = [
 
 /// The value of every flag of [`FLAGS`] in a `.config`: `y`, `m`, or `n` when it is not set.
 pub fn flags(config: &str) -> BTreeMap<String, String> {
-    let mut found: BTreeMap<String, String> = FLAGS
-        .iter()
-        .map(|name| ((*name).to_owned(), "n".to_owned()))
-        .collect();
+    let mut found: BTreeMap<String, String> = FLAGS.iter().map(|name| ((*name).to_owned(), "n".to_owned())).collect();
     for line in config.lines() {
-        let Some((name, value)) = line.strip_prefix("CONFIG_").and_then(|l| l.split_once('='))
-        else {
+        let Some((name, value)) = line.strip_prefix("CONFIG_").and_then(|l| l.split_once('=')) else {
             continue;
         };
         if let Some(slot) = found.get_mut(name) {
@@ -38,9 +34,7 @@ pub fn flags(config: &str) -> BTreeMap<String, String> {
 
 /// Whether a `.config` builds sched_ext in.
 pub fn has_sched_ext(config: &str) -> bool {
-    config
-        .lines()
-        .any(|line| line.trim_end() == "CONFIG_SCHED_CLASS_EXT=y")
+    config.lines().any(|line| line.trim_end() == "CONFIG_SCHED_CLASS_EXT=y")
 }
 
 #[cfg(test)]
@@ -61,8 +55,6 @@ mod tests {
     #[test]
     fn only_the_built_in_class_counts() {
         assert!(has_sched_ext("A=1\nCONFIG_SCHED_CLASS_EXT=y\n"));
-        assert!(!has_sched_ext(
-            "# CONFIG_SCHED_CLASS_EXT is not set\nCONFIG_SCHED_CLASS_EXT_X=y\n"
-        ));
+        assert!(!has_sched_ext("# CONFIG_SCHED_CLASS_EXT is not set\nCONFIG_SCHED_CLASS_EXT_X=y\n"));
     }
 }

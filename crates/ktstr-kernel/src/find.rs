@@ -56,10 +56,7 @@ impl FindEnv {
             kernel: var("KTSTR_KERNEL").filter(|p| !p.as_os_str().is_empty()),
             cache: Cache::open().ok(),
             cwd: std::env::current_dir().unwrap_or_default(),
-            host_release: rustix::system::uname()
-                .release()
-                .to_string_lossy()
-                .into_owned(),
+            host_release: rustix::system::uname().release().to_string_lossy().into_owned(),
             root: PathBuf::from("/"),
         }
     }
@@ -72,19 +69,12 @@ impl FindEnv {
 pub fn find_kernel(env: &FindEnv) -> Result<FoundKernel> {
     if let Some(path) = &env.test_kernel {
         if path.as_os_str().is_empty() || !path.is_file() {
-            return Err(anyhow!(
-                "KTSTR_TEST_KERNEL={} is not a file: correct it or unset it",
-                path.display()
-            ));
+            return Err(anyhow!("KTSTR_TEST_KERNEL={} is not a file: correct it or unset it", path.display()));
         }
         return FoundKernel::from_path(path).context("KTSTR_TEST_KERNEL");
     }
     if let Some(path) = &env.kernel {
-        let cached = env
-            .cache
-            .as_ref()
-            .filter(|_| !path.exists())
-            .and_then(|c| c.entry(&path.to_string_lossy()));
+        let cached = env.cache.as_ref().filter(|_| !path.exists()).and_then(|c| c.entry(&path.to_string_lossy()));
         return match cached {
             Some(entry) => from_entry(&entry),
             None => FoundKernel::from_path(path),
@@ -133,30 +123,14 @@ impl FoundKernel {
         if path.join("metadata.json").exists() {
             return from_entry(&CacheEntry::read(path)?);
         }
-        let image = if path.is_dir() {
-            image_in(path)
-        } else {
-            Some(path.to_owned()).filter(|p| p.is_file())
-        };
+        let image = if path.is_dir() { image_in(path) } else { Some(path.to_owned()).filter(|p| p.is_file()) };
         let image = image.with_context(|| format!("{} holds no kernel image", path.display()))?;
-        let bytes =
-            fs::read(&image).with_context(|| format!("failed to read {}", image.display()))?;
+        let bytes = fs::read(&image).with_context(|| format!("failed to read {}", image.display()))?;
         let dir = image.parent().unwrap_or(Path::new("/"));
         let elf = is_elf(&bytes);
-        let vmlinux = if elf {
-            Some(image.clone())
-        } else {
-            Some(dir.join("vmlinux")).filter(|p| p.is_file())
-        };
-        let release = if elf {
-            release_beside(dir)
-        } else {
-            kernel_release(&bytes)
-        };
-        let version = release
-            .as_deref()
-            .and_then(|r| r.split(['+', '-']).next())
-            .map(str::to_owned);
+        let vmlinux = if elf { Some(image.clone()) } else { Some(dir.join("vmlinux")).filter(|p| p.is_file()) };
+        let release = if elf { release_beside(dir) } else { kernel_release(&bytes) };
+        let version = release.as_deref().and_then(|r| r.split(['+', '-']).next()).map(str::to_owned);
         let config = ["config".to_owned(), ".config".to_owned()]
             .into_iter()
             .chain(release.as_ref().map(|r| format!("config-{r}")))
@@ -175,11 +149,7 @@ impl FoundKernel {
 }
 
 fn image_in(dir: &Path) -> Option<PathBuf> {
-    let built = fs::read_dir(dir.join("arch"))
-        .ok()
-        .into_iter()
-        .flatten()
-        .flatten();
+    let built = fs::read_dir(dir.join("arch")).ok().into_iter().flatten().flatten();
     let mut candidates: Vec<PathBuf> = built.map(|arch| arch.path().join("boot/bzImage")).collect();
     candidates.sort();
     candidates.extend(["bzImage", "vmlinuz", "vmlinux"].map(|name| dir.join(name)));
@@ -194,9 +164,7 @@ fn release_beside(dir: &Path) -> Option<String> {
 /// `path_{basename}_{6 hex digits of a CRC-32 of the canonical path}`.
 fn path_label(path: &Path) -> String {
     let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let base = canonical
-        .file_name()
-        .map_or_else(|| "root".into(), |n| n.to_string_lossy().into_owned());
+    let base = canonical.file_name().map_or_else(|| "root".into(), |n| n.to_string_lossy().into_owned());
     let crc = crc32fast::hash(canonical.as_os_str().as_encoded_bytes());
     format!("path_{base}_{:06x}", crc >> 8)
 }
@@ -207,29 +175,17 @@ mod tests {
 
     #[test]
     fn a_variable_that_names_nothing_is_an_error_and_not_a_skip() {
-        let env = FindEnv {
-            test_kernel: Some("".into()),
-            ..FindEnv::default()
-        };
+        let env = FindEnv { test_kernel: Some("".into()), ..FindEnv::default() };
         let error = find_kernel(&env).unwrap_err();
         assert!(error.downcast_ref::<KernelUnavailable>().is_none());
-        let env = FindEnv {
-            kernel: Some("/nonexistent".into()),
-            ..FindEnv::default()
-        };
-        assert!(
-            format!("{:#}", find_kernel(&env).unwrap_err()).contains("KTSTR_KERNEL=/nonexistent")
-        );
+        let env = FindEnv { kernel: Some("/nonexistent".into()), ..FindEnv::default() };
+        assert!(format!("{:#}", find_kernel(&env).unwrap_err()).contains("KTSTR_KERNEL=/nonexistent"));
     }
 
     #[test]
     fn no_kernel_anywhere_is_a_skip_that_says_the_command() {
         let dir = tempfile::tempdir().unwrap();
-        let env = FindEnv {
-            cwd: dir.path().join("a"),
-            root: dir.path().to_owned(),
-            ..FindEnv::default()
-        };
+        let env = FindEnv { cwd: dir.path().join("a"), root: dir.path().to_owned(), ..FindEnv::default() };
         let error = find_kernel(&env).unwrap_err();
         assert!(error.downcast_ref::<KernelUnavailable>().is_some());
         assert!(error.to_string().contains("cargo ktstr kernel fetch"));

@@ -55,9 +55,7 @@ pub enum KernelId {
 #[non_exhaustive]
 pub enum KernelIdError {
     /// Nothing at all.
-    #[error(
-        "an empty text names no kernel: give a version like 6.18, a range like 6.18..7.3, or a path"
-    )]
+    #[error("an empty text names no kernel: give a version like 6.18, a range like 6.18..7.3, or a path")]
     Empty,
     /// A git URL without a reference.
     #[error("`{0}` names no reference: append #tag=…, #branch=… or #sha=…")]
@@ -92,14 +90,9 @@ impl KernelId {
             return Ok(Self::PackageFile(path()));
         }
         if let Some((start, end)) = split_range(text) {
-            let inverted =
-                decompose_version_for_compare(start) > decompose_version_for_compare(end);
+            let inverted = decompose_version_for_compare(start) > decompose_version_for_compare(end);
             let (start, end) = (start.to_owned(), end.to_owned());
-            return if inverted {
-                Err(KernelIdError::Inverted { start, end })
-            } else {
-                Ok(Self::Range { start, end })
-            };
+            return if inverted { Err(KernelIdError::Inverted { start, end }) } else { Ok(Self::Range { start, end }) };
         }
         if text.contains('/') || text.starts_with(['.', '~']) {
             return Ok(Self::Path(path()));
@@ -116,10 +109,7 @@ impl KernelId {
                 Some('-' | ':') if rest.len() > 1 => Some(rest[1..].to_owned()),
                 Some(_) => continue,
             };
-            return Ok(Self::Distro {
-                name: name.to_owned(),
-                release,
-            });
+            return Ok(Self::Distro { name: name.to_owned(), release });
         }
         Ok(Self::CacheKey(text.to_owned()))
     }
@@ -145,10 +135,7 @@ fn git(rest: &str) -> Option<KernelId> {
         "sha" => GitRef::Sha(value.to_owned()),
         _ => return None,
     };
-    Some(KernelId::Git {
-        url: url.to_owned(),
-        reference,
-    })
+    Some(KernelId::Git { url: url.to_owned(), reference })
 }
 
 fn expand_home(text: &str) -> String {
@@ -169,33 +156,15 @@ mod tests {
         let parse = |t: &str| KernelId::parse(t).unwrap();
         assert!(matches!(
             parse("git+https://example.org/l#tag=v6.18"),
-            KernelId::Git {
-                reference: GitRef::Tag(_),
-                ..
-            }
+            KernelId::Git { reference: GitRef::Tag(_), .. }
         ));
         assert!(matches!(parse("./linux.deb"), KernelId::PackageFile(_)));
         assert!(matches!(parse("6.18..=7.3"), KernelId::Range { .. }));
         assert!(matches!(parse("../linux"), KernelId::Path(_)));
         assert!(matches!(parse("6.18-rc3"), KernelId::Version(_)));
-        assert_eq!(
-            parse("debian-backports"),
-            KernelId::Distro {
-                name: "debian-backports".into(),
-                release: None
-            }
-        );
-        assert_eq!(
-            parse("ubuntu:26.04"),
-            KernelId::Distro {
-                name: "ubuntu".into(),
-                release: Some("26.04".into())
-            }
-        );
-        assert!(matches!(
-            parse("6.14.2-tarball-x86_64"),
-            KernelId::CacheKey(_)
-        ));
+        assert_eq!(parse("debian-backports"), KernelId::Distro { name: "debian-backports".into(), release: None });
+        assert_eq!(parse("ubuntu:26.04"), KernelId::Distro { name: "ubuntu".into(), release: Some("26.04".into()) });
+        assert!(matches!(parse("6.14.2-tarball-x86_64"), KernelId::CacheKey(_)));
     }
 
     #[test]

@@ -28,9 +28,7 @@ pub enum ImageError {
     #[error("not an x86 kernel image: {0}; give a bzImage or an ELF vmlinux")]
     NotAnImage(&'static str),
     /// The header points outside the file.
-    #[error(
-        "truncated kernel image: the header promises {wanted} bytes and there are {have}; fetch it again"
-    )]
+    #[error("truncated kernel image: the header promises {wanted} bytes and there are {have}; fetch it again")]
     Truncated {
         /// Where the payload should end.
         wanted: u64,
@@ -60,11 +58,7 @@ pub fn decompress_bzimage(image: &[u8]) -> Result<Vec<u8>, ImageError> {
     }
     let payload = payload(image)?;
     let vmlinux = decompress(payload)?;
-    if is_elf(&vmlinux) {
-        Ok(vmlinux)
-    } else {
-        Err(ImageError::NotElf)
-    }
+    if is_elf(&vmlinux) { Ok(vmlinux) } else { Err(ImageError::NotElf) }
 }
 
 /// The release of a bzImage, as `uname -r` will say it.
@@ -104,25 +98,21 @@ fn payload(image: &[u8]) -> Result<&[u8], ImageError> {
         0 => 4,
         n => u64::from(n),
     };
-    let (Some(offset), Some(length)) = (le32(image, PAYLOAD_OFFSET), le32(image, PAYLOAD_LENGTH))
-    else {
+    let (Some(offset), Some(length)) = (le32(image, PAYLOAD_OFFSET), le32(image, PAYLOAD_LENGTH)) else {
         return Err(ImageError::NotAnImage("header cut short"));
     };
     let start = (sectors + 1) * 512 + u64::from(offset);
     let end = start + u64::from(length);
     let have = image.len() as u64;
     let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
-    range
-        .and_then(|(start, end)| image.get(start..end))
-        .ok_or(ImageError::Truncated { wanted: end, have })
+    range.and_then(|(start, end)| image.get(start..end)).ok_or(ImageError::Truncated { wanted: end, have })
 }
 
 /// Decompresses the first stream of `payload`; what the kernel's build appends (the size) is left alone.
 fn decompress(payload: &[u8]) -> Result<Vec<u8>, ImageError> {
     match payload {
         [0x28, 0xB5, 0x2F, 0xFD, ..] => {
-            let mut decoder =
-                zstd::stream::read::Decoder::with_buffer(payload).map_err(ImageError::Payload)?;
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(payload).map_err(ImageError::Payload)?;
             decoder.window_log_max(31).map_err(ImageError::Payload)?; // built with -22 --ultra: windows beyond the default limit
             read_all(decoder.single_frame())
         }
@@ -139,27 +129,16 @@ fn decompress(payload: &[u8]) -> Result<Vec<u8>, ImageError> {
 
 fn read_all(reader: impl Read) -> Result<Vec<u8>, ImageError> {
     let mut out = Vec::new();
-    reader
-        .take(MAX_VMLINUX)
-        .read_to_end(&mut out)
-        .map_err(ImageError::Payload)?;
+    reader.take(MAX_VMLINUX).read_to_end(&mut out).map_err(ImageError::Payload)?;
     Ok(out)
 }
 
 fn le16(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes
-        .get(at..at + 2)?
-        .try_into()
-        .ok()
-        .map(u16::from_le_bytes)
+    bytes.get(at..at + 2)?.try_into().ok().map(u16::from_le_bytes)
 }
 
 fn le32(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes
-        .get(at..at + 4)?
-        .try_into()
-        .ok()
-        .map(u32::from_le_bytes)
+    bytes.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes)
 }
 
 #[cfg(test)]
@@ -202,10 +181,7 @@ pub(crate) mod tests {
         xz.write_all(&elf).expect("compresses");
         let xz = [xz.finish().expect("ends"), vec![1, 2, 3, 4]].concat();
         for payload in [zst(&elf), gz.finish().expect("ends"), xz, elf.clone()] {
-            assert_eq!(
-                decompress_bzimage(&bzimage(&payload, "6.18")).expect("opens"),
-                elf
-            );
+            assert_eq!(decompress_bzimage(&bzimage(&payload, "6.18")).expect("opens"), elf);
         }
         assert_eq!(decompress_bzimage(&elf).expect("already open"), elf);
     }
@@ -213,12 +189,7 @@ pub(crate) mod tests {
     #[test]
     fn an_unknown_compression_is_named() {
         let lz4 = bzimage(&[0x02, 0x21, 0x4C, 0x18, 0, 0], "6.8");
-        assert!(
-            decompress_bzimage(&lz4)
-                .expect_err("not read")
-                .to_string()
-                .contains("lz4")
-        );
+        assert!(decompress_bzimage(&lz4).expect_err("not read").to_string().contains("lz4"));
     }
 
     #[test]
@@ -226,14 +197,8 @@ pub(crate) mod tests {
         let image = bzimage(&zst(&elf()), "6.18");
         let cut = decompress_bzimage(&image[..image.len() - 9]).expect_err("cut");
         assert!(matches!(cut, ImageError::Truncated { .. }), "{cut}");
-        assert!(matches!(
-            decompress_bzimage(&bzimage(&zst(b"text"), "6.18")),
-            Err(ImageError::NotElf)
-        ));
-        assert!(matches!(
-            decompress_bzimage(b"MZ"),
-            Err(ImageError::NotAnImage(_))
-        ));
+        assert!(matches!(decompress_bzimage(&bzimage(&zst(b"text"), "6.18")), Err(ImageError::NotElf)));
+        assert!(matches!(decompress_bzimage(b"MZ"), Err(ImageError::NotAnImage(_))));
     }
 
     #[test]

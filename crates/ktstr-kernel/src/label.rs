@@ -23,9 +23,7 @@ impl fmt::Display for SanitizedKernelLabel {
 /// `kernel_` and the label, lower-cased, every run of other characters than ASCII letters and digits as one `_`.
 #[must_use]
 pub fn sanitize_kernel_label(raw: &str) -> SanitizedKernelLabel {
-    let words = raw
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(|w| !w.is_empty());
+    let words = raw.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty());
     let tail: Vec<String> = words.map(str::to_ascii_lowercase).collect();
     SanitizedKernelLabel(format!("kernel_{}", tail.join("_")))
 }

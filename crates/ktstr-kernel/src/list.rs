@@ -20,14 +20,10 @@ pub struct KernelEntry {
 #[non_exhaustive]
 pub enum KernelListError {
     /// Empty, with blanks around it, or with `;` or `=` in it.
-    #[error(
-        "kernel label `{0}` cannot be listed: it must not be empty, hold `;` or `=`, or begin or end with a blank"
-    )]
+    #[error("kernel label `{0}` cannot be listed: it must not be empty, hold `;` or `=`, or begin or end with a blank")]
     Label(String),
     /// Empty, with blanks around it, with `;` in it, or not UTF-8.
-    #[error(
-        "kernel path `{0}` cannot be listed: it must not be empty, hold `;`, or begin or end with a blank"
-    )]
+    #[error("kernel path `{0}` cannot be listed: it must not be empty, hold `;`, or begin or end with a blank")]
     Path(String),
 }
 
@@ -58,9 +54,7 @@ pub fn write_kernel_list(kernels: &[(String, PathBuf)]) -> Result<String, Kernel
             return Err(KernelListError::Label(label.clone()));
         }
         let shown = path.to_string_lossy();
-        let carried = path
-            .to_str()
-            .filter(|p| !p.is_empty() && p.trim() == *p && !p.contains(';'));
+        let carried = path.to_str().filter(|p| !p.is_empty() && p.trim() == *p && !p.contains(';'));
         let Some(carried) = carried else {
             return Err(KernelListError::Path(shown.into_owned()));
         };

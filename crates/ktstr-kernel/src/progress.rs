@@ -40,10 +40,7 @@ impl Console {
             bar.enable_steady_tick(std::time::Duration::from_millis(120));
             bar
         });
-        Self {
-            bar,
-            last: Mutex::new(String::new()),
-        }
+        Self { bar, last: Mutex::new(String::new()) }
     }
 
     /// Removes the bar, so that what is printed next begins on a clean line.
@@ -55,10 +52,7 @@ impl Console {
 
     /// Whether this step was announced already; it is remembered.
     fn is_repeated(&self, what: &str) -> bool {
-        let mut last = self
-            .last
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if *last == what {
             return true;
         }
@@ -113,8 +107,7 @@ impl Progress for Console {
 }
 
 fn spinner() -> ProgressStyle {
-    ProgressStyle::with_template("{spinner} {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+    ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 fn with_bytes() -> ProgressStyle {

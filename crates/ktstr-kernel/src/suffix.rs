@@ -19,10 +19,7 @@ pub struct SuffixError {
 ///
 /// # Errors
 /// With two or more labels, a name that ends in none of them.
-pub fn strip_kernel_suffix(
-    name: &str,
-    labels: &[&str],
-) -> Result<(String, Option<String>), SuffixError> {
+pub fn strip_kernel_suffix(name: &str, labels: &[&str]) -> Result<(String, Option<String>), SuffixError> {
     if labels.len() < 2 {
         return Ok((name.to_owned(), None));
     }
@@ -34,8 +31,5 @@ pub fn strip_kernel_suffix(
             Some((bare.to_owned(), Some((*label).to_owned())))
         })
         .min_by_key(|(bare, _)| bare.len())
-        .ok_or_else(|| SuffixError {
-            name: name.to_owned(),
-            kernels: labels.len(),
-        })
+        .ok_or_else(|| SuffixError { name: name.to_owned(), kernels: labels.len() })
 }

@@ -10,9 +10,7 @@ const RELEASE: u64 = u64::MAX;
 #[must_use]
 pub fn decompose_version_for_compare(text: &str) -> Option<VersionKey> {
     let number = |part: &str| {
-        (!part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
-            .then(|| part.parse::<u64>().ok())
-            .flatten()
+        (!part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<u64>().ok()).flatten()
     };
     let (numbers, rc) = match text.split_once('-') {
         Some((numbers, suffix)) => (numbers, number(suffix.strip_prefix("rc")?)?),

@@ -5,11 +5,7 @@
 /// # Errors
 /// What is wrong and what to write.
 pub fn check(line: &str) -> Result<(), String> {
-    let refuse = |why: &str| {
-        Err(format!(
-            "`{line}`: {why}; only `echo V > /abs/path` is understood"
-        ))
-    };
+    let refuse = |why: &str| Err(format!("`{line}`: {why}; only `echo V > /abs/path` is understood"));
     let Some(rest) = line.strip_prefix("echo ") else {
         return refuse("it does not start with `echo `");
     };
@@ -19,19 +15,13 @@ pub fn check(line: &str) -> Result<(), String> {
     if value.trim().is_empty() {
         return refuse("it writes nothing");
     }
-    if value
-        .strip_prefix('-')
-        .is_some_and(|option| option.starts_with(|c: char| c.is_ascii_alphabetic()))
-    {
+    if value.strip_prefix('-').is_some_and(|option| option.starts_with(|c: char| c.is_ascii_alphabetic())) {
         return refuse("echo takes no options here");
     }
     if rest.replacen(" > ", "", 1).contains(is_shell) {
         return refuse("there is no shell to understand its quotes, variables or pipes");
     }
-    if !path.starts_with('/')
-        || path.contains(char::is_whitespace)
-        || path.split('/').any(|part| part == "..")
-    {
+    if !path.starts_with('/') || path.contains(char::is_whitespace) || path.split('/').any(|part| part == "..") {
         return refuse("the file is not one absolute path");
     }
     Ok(())

@@ -22,20 +22,13 @@ impl Parse for Declaration {
             Visibility::Inherited => parse_quote!(pub),
             given => given,
         };
-        let constant = input
-            .parse()
-            .map_err(|e| Error::new(e.span(), "expected `NAME, { name = \"…\", … }`"))?;
+        let constant = input.parse().map_err(|e| Error::new(e.span(), "expected `NAME, { name = \"…\", … }`"))?;
         input.parse::<Token![,]>()?;
         let fields;
         braced!(fields in input);
         let settings = fields.parse()?;
         input.parse::<Option<Token![,]>>()?;
-        Ok(Self {
-            attributes,
-            visibility,
-            constant,
-            settings,
-        })
+        Ok(Self { attributes, visibility, constant, settings })
     }
 }
 
@@ -55,33 +48,21 @@ impl Declaration {
     }
 
     fn try_expand(&self) -> Result<TokenStream> {
-        let Self {
-            attributes,
-            visibility,
-            constant,
-            settings,
-        } = self;
+        let Self { attributes, visibility, constant, settings } = self;
         let mut problems = settings.check_names("field", FIELDS);
         if settings.get("name").is_none() {
-            let message =
-                "a scheduler needs a name: add `name = \"…\"`, as tests and verifier cells show it";
+            let message = "a scheduler needs a name: add `name = \"…\"`, as tests and verifier cells show it";
             problems.add(Error::new(constant.span(), message));
         }
         let spec = spec(constant, settings, &mut problems);
-        let fields: Vec<TokenStream> = settings
-            .0
-            .iter()
-            .filter_map(|setting| problems.take(field(setting)).flatten())
-            .collect();
+        let fields: Vec<TokenStream> =
+            settings.0.iter().filter_map(|setting| problems.take(field(setting)).flatten()).collect();
         problems.into_result()?;
 
         let documented = attributes.iter().any(|a| a.path().is_ident("doc"));
         let text = format!(" The scheduler `{constant}`, from `declare_scheduler!`.");
         let doc = (!documented).then(|| quote!(#[doc = #text]));
-        let cfg: Vec<&Attribute> = attributes
-            .iter()
-            .filter(|a| a.path().is_ident("cfg"))
-            .collect();
+        let cfg: Vec<&Attribute> = attributes.iter().filter(|a| a.path().is_ident("cfg")).collect();
         Ok(quote_spanned! {constant.span()=>
             #doc
             #(#attributes)*
@@ -107,10 +88,7 @@ mod tests {
 
     fn refusal(tokens: TokenStream) -> String {
         let expanded = syn::parse2::<Declaration>(tokens).and_then(|d| d.try_expand());
-        expanded
-            .err()
-            .map(|e| e.into_iter().map(|e| format!("{e}\n")).collect())
-            .unwrap_or_default()
+        expanded.err().map(|e| e.into_iter().map(|e| format!("{e}\n")).collect()).unwrap_or_default()
     }
 
     #[test]
@@ -138,55 +116,19 @@ mod tests {
         let cases = [
             (quote!(X, { binary = "b" }), "needs a name"),
             (quote!(X, { name = "x" }), "where this scheduler comes from"),
-            (
-                quote!(X, { name = "x", binary = "b", binary_path = "/b" }),
-                "from binary and binary_path",
-            ),
-            (
-                quote!(X, { name = "x", kernel_builtin_enable = ["echo 1 > /x"] }),
-                "needs `kernel_builtin_disable`",
-            ),
+            (quote!(X, { name = "x", binary = "b", binary_path = "/b" }), "from binary and binary_path"),
+            (quote!(X, { name = "x", kernel_builtin_enable = ["echo 1 > /x"] }), "needs `kernel_builtin_disable`"),
             (quote!(X, { name = "eevdf", binary = "b" }), "is taken"),
-            (
-                quote!(X, { name = "kernel_default", binary = "b" }),
-                "is taken",
-            ),
-            (
-                quote!(X, { name = "a/b", binary = "b" }),
-                "must not contain",
-            ),
-            (
-                quote!(X, { name = "x", binary = "dir/b" }),
-                "binary_path = \"dir/b\"",
-            ),
-            (
-                quote!(X, { name = "x", binary = "b", colour = 1 }),
-                "unknown field `colour`; known: name, binary",
-            ),
-            (
-                quote!(X, { name = "x", name = "y", binary = "b" }),
-                "given twice",
-            ),
-            (
-                quote!(X, { name = "x", binary = "b", kernels = ["7.3..6.18"] }),
-                "\"6.18..7.3\"",
-            ),
-            (
-                quote!(X, { name = "x", binary = "b", topology = (1, 2, 2) }),
-                "four numbers",
-            ),
-            (
-                quote!(X, { name = "x", binary = "b", topology = (2, 3, 2, 1) }),
-                "do not divide",
-            ),
-            (
-                quote!(X, { name = "x", binary = "b", topology = (1, 0, 2, 1) }),
-                "above zero",
-            ),
-            (
-                quote!(X, { name = "x", binary = "b", sysctls = ["a=b"] }),
-                "list of pairs",
-            ),
+            (quote!(X, { name = "kernel_default", binary = "b" }), "is taken"),
+            (quote!(X, { name = "a/b", binary = "b" }), "must not contain"),
+            (quote!(X, { name = "x", binary = "dir/b" }), "binary_path = \"dir/b\""),
+            (quote!(X, { name = "x", binary = "b", colour = 1 }), "unknown field `colour`; known: name, binary"),
+            (quote!(X, { name = "x", name = "y", binary = "b" }), "given twice"),
+            (quote!(X, { name = "x", binary = "b", kernels = ["7.3..6.18"] }), "\"6.18..7.3\""),
+            (quote!(X, { name = "x", binary = "b", topology = (1, 2, 2) }), "four numbers"),
+            (quote!(X, { name = "x", binary = "b", topology = (2, 3, 2, 1) }), "do not divide"),
+            (quote!(X, { name = "x", binary = "b", topology = (1, 0, 2, 1) }), "above zero"),
+            (quote!(X, { name = "x", binary = "b", sysctls = ["a=b"] }), "list of pairs"),
             (quote!(X, { name = "x", binary = 7 }), "expects a string"),
         ];
         for (tokens, words) in cases {

@@ -10,15 +10,9 @@ type Version = (u32, u32, u32, u32);
 pub fn check(spec: &str) -> Result<(), String> {
     let spec = spec.trim();
     if spec.is_empty() {
-        return Err(
-            "a kernel spec must not be empty: write a version such as \"6.18\" or leave it out"
-                .to_owned(),
-        );
+        return Err("a kernel spec must not be empty: write a version such as \"6.18\" or leave it out".to_owned());
     }
-    let is_place = spec.contains('/')
-        || spec.starts_with('.')
-        || spec.starts_with('~')
-        || spec.starts_with("git+");
+    let is_place = spec.contains('/') || spec.starts_with('.') || spec.starts_with('~') || spec.starts_with("git+");
     let is_package = spec.ends_with(".deb") || spec.ends_with(".rpm");
     let Some((start, end)) = spec.split_once("..").filter(|_| !is_place && !is_package) else {
         return Ok(());
@@ -32,9 +26,7 @@ pub fn check(spec: &str) -> Result<(), String> {
         }
     }
     if version(start) > version(end) {
-        return Err(format!(
-            "`{spec}` accepts no kernel: it runs backwards, write \"{end}..{start}\""
-        ));
+        return Err(format!("`{spec}` accepts no kernel: it runs backwards, write \"{end}..{start}\""));
     }
     Ok(())
 }
@@ -49,17 +41,12 @@ fn version(text: &str) -> Option<Version> {
     let major = parts.next()??;
     let minor = parts.next().unwrap_or(Some(0))?;
     let patch = parts.next().unwrap_or(Some(0))?;
-    parts
-        .next()
-        .is_none()
-        .then_some((major, minor, patch, candidate))
+    parts.next().is_none().then_some((major, minor, patch, candidate))
 }
 
 /// ASCII digits only: `u32::from_str` takes a sign.
 fn number(text: &str) -> Option<u32> {
-    text.bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| text.parse().ok())?
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 #[cfg(test)]
@@ -68,17 +55,9 @@ mod tests {
 
     #[test]
     fn every_kind_of_source_passes() {
-        for spec in [
-            "6.18",
-            "6",
-            "6.14.2",
-            "6.15-rc3",
-            "6.18..7.3",
-            "6.18..=7.3-rc1",
-            "../linux",
-            "~/linux",
-            "debian:6.18",
-        ] {
+        for spec in
+            ["6.18", "6", "6.14.2", "6.15-rc3", "6.18..7.3", "6.18..=7.3-rc1", "../linux", "~/linux", "debian:6.18"]
+        {
             assert_eq!(check(spec), Ok(()), "{spec}");
         }
         assert_eq!(check("git+https://example.org/linux#tag=v6.18"), Ok(()));
@@ -88,13 +67,7 @@ mod tests {
 
     #[test]
     fn a_range_with_a_missing_or_odd_end_is_refused() {
-        for spec in [
-            "6.18..",
-            "6.18..abc",
-            "6.18..7.3.1.2",
-            "6.18..+7",
-            "6.18...7.3",
-        ] {
+        for spec in ["6.18..", "6.18..abc", "6.18..7.3.1.2", "6.18..+7", "6.18...7.3"] {
             assert!(check(spec).is_err(), "{spec}");
         }
     }

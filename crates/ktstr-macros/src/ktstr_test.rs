@@ -48,12 +48,8 @@ fn sort(settings: &Settings, problems: &mut Problems) -> Parts {
         };
         match attribute.place {
             Place::Field => parts.fields.push(quote!(#field: #tokens)),
-            Place::OptionalField => parts
-                .fields
-                .push(quote!(#field: ::core::option::Option::Some(#typed))),
-            Place::Assert => parts
-                .checks
-                .push(quote!(#field: ::core::option::Option::Some(#typed))),
+            Place::OptionalField => parts.fields.push(quote!(#field: ::core::option::Option::Some(#typed))),
+            Place::Assert => parts.checks.push(quote!(#field: ::core::option::Option::Some(#typed))),
             Place::Deferred => {
                 parts.references.push(reference(&value));
                 if value.asks {
@@ -73,20 +69,9 @@ fn reference(value: &Value) -> TokenStream {
 }
 
 fn items(parts: &Parts, passing: &Passing, function: &ItemFn) -> TokenStream {
-    let Parts {
-        fields,
-        checks,
-        deferred,
-        references,
-    } = parts;
-    let Passing {
-        everywhere,
-        body,
-        wrapper,
-    } = passing;
-    let ItemFn {
-        vis, sig, block, ..
-    } = function;
+    let Parts { fields, checks, deferred, references } = parts;
+    let Passing { everywhere, body, wrapper } = passing;
+    let ItemFn { vis, sig, block, .. } = function;
     let ident = &sig.ident;
     let bare = ident.unraw().to_string();
     // The span of the fn's name is where every complaint about the whole test is shown.

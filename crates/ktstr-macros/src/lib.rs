@@ -49,12 +49,10 @@ use syn::{Error, ItemFn, parse_macro_input};
 pub fn ktstr_test(attributes: TokenStream, item: TokenStream) -> TokenStream {
     let rest = proc_macro2::TokenStream::from(item.clone());
     let Ok(function) = syn::parse::<ItemFn>(item) else {
-        let error =
-            Error::new_spanned(&rest, "#[ktstr_test] goes on a function").into_compile_error();
+        let error = Error::new_spanned(&rest, "#[ktstr_test] goes on a function").into_compile_error();
         return quote!(#error #rest).into();
     };
-    let expanded = syn::parse::<Settings>(attributes)
-        .and_then(|settings| ktstr_test::expand(&settings, &function));
+    let expanded = syn::parse::<Settings>(attributes).and_then(|settings| ktstr_test::expand(&settings, &function));
     // The function stays where an attribute is wrong, so that only the attribute is complained about.
     let kept = |e: Error| {
         let error = e.into_compile_error();
@@ -85,7 +83,5 @@ pub fn declare_scheduler(input: TokenStream) -> TokenStream {
 /// dependency on linkme.
 #[proc_macro_attribute]
 pub fn distributed_slice(slice: TokenStream, item: TokenStream) -> TokenStream {
-    slice::expand(&slice.into(), &item.into())
-        .unwrap_or_else(Error::into_compile_error)
-        .into()
+    slice::expand(&slice.into(), &item.into()).unwrap_or_else(Error::into_compile_error).into()
 }

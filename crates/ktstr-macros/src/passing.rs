@@ -18,18 +18,8 @@ pub struct Passing {
 }
 
 /// Attributes about the code of the function.
-const OF_THE_BODY: &[&str] = &[
-    "allow",
-    "expect",
-    "warn",
-    "deny",
-    "forbid",
-    "inline",
-    "cold",
-    "track_caller",
-    "optimize",
-    "target_feature",
-];
+const OF_THE_BODY: &[&str] =
+    &["allow", "expect", "warn", "deny", "forbid", "inline", "cold", "track_caller", "optimize", "target_feature"];
 
 impl Passing {
     /// Sorts `attributes`.
@@ -47,19 +37,13 @@ impl Passing {
     /// `conditions` are the `cfg_attr` predicates around `meta`.
     fn place(&mut self, meta: &Meta, conditions: &[TokenStream]) -> Result<()> {
         if let (true, Meta::List(list)) = (meta.path().is_ident("cfg_attr"), meta) {
-            let parts =
-                Punctuated::<Meta, Token![,]>::parse_terminated.parse2(list.tokens.clone())?;
+            let parts = Punctuated::<Meta, Token![,]>::parse_terminated.parse2(list.tokens.clone())?;
             let mut parts = parts.iter();
             let predicate = parts.next().map(|p| quote!(#p));
             let inner: Vec<_> = conditions.iter().cloned().chain(predicate).collect();
             return parts.try_for_each(|part| self.place(part, &inner));
         }
-        let name = meta
-            .path()
-            .segments
-            .last()
-            .map(|s| s.ident.to_string())
-            .unwrap_or_default();
+        let name = meta.path().segments.last().map(|s| s.ident.to_string()).unwrap_or_default();
         refuse(meta, &name)?;
         let target = match name.as_str() {
             "cfg" => &mut self.everywhere,
@@ -77,9 +61,7 @@ impl Passing {
 fn refuse(meta: &Meta, name: &str) -> Result<()> {
     let why = match name {
         "test" => "drop #[test]: #[ktstr_test] makes the libtest wrapper itself",
-        "should_panic" => {
-            "#[should_panic] has no meaning in a guest: use #[ktstr_test(expect_err)]"
-        }
+        "should_panic" => "#[should_panic] has no meaning in a guest: use #[ktstr_test(expect_err)]",
         "ktstr_test" => "#[ktstr_test] is given twice: keep one",
         _ => return Ok(()),
     };
@@ -92,10 +74,7 @@ mod tests {
     use syn::{ItemFn, parse_quote};
 
     fn texts(tokens: &[TokenStream]) -> Vec<String> {
-        tokens
-            .iter()
-            .map(|t| t.to_string().replace(' ', ""))
-            .collect()
+        tokens.iter().map(|t| t.to_string().replace(' ', "")).collect()
     }
 
     #[test]
@@ -110,20 +89,10 @@ mod tests {
         };
         let sorted = Passing::sort(&function.attrs).expect("all are fine");
         assert_eq!(texts(&sorted.everywhere), ["#[cfg(feature=\"x\")]"]);
-        assert_eq!(
-            texts(&sorted.body),
-            [
-                "#[allow(dead_code)]",
-                "#[cfg_attr(all(unix),allow(unused))]"
-            ]
-        );
+        assert_eq!(texts(&sorted.body), ["#[allow(dead_code)]", "#[cfg_attr(all(unix),allow(unused))]"]);
         assert_eq!(
             texts(&sorted.wrapper),
-            [
-                "#[doc=r\"Text.\"]",
-                "#[ignore=\"slow\"]",
-                "#[cfg_attr(all(unix),ignore)]"
-            ]
+            ["#[doc=r\"Text.\"]", "#[ignore=\"slow\"]", "#[cfg_attr(all(unix),ignore)]"]
         );
     }
 

@@ -44,10 +44,9 @@ pub fn field(setting: &Setting) -> Result<Option<TokenStream>> {
         "config_file" | "cgroup_parent" => some(plain(Shape::Text)?),
         "config_file_def" => some(config_file_def(setting)?),
         "kernels" => literals(setting, kernel_spec::check)?,
-        "constraints" => expression(
-            setting,
-            "TopologyConstraints { max_cpus: Some(16), ..TopologyConstraints::DEFAULT }",
-        )?,
+        "constraints" => {
+            expression(setting, "TopologyConstraints { max_cpus: Some(16), ..TopologyConstraints::DEFAULT }")?
+        }
         "assert" => expression(setting, "Assert { not_stuck: Some(true), ..Assert::NONE }")?,
         _ => return Ok(None),
     };
@@ -55,28 +54,14 @@ pub fn field(setting: &Setting) -> Result<Option<TokenStream>> {
 }
 
 /// The `SchedulerSpec`: exactly one way to get the scheduler.
-pub fn spec(
-    macro_name: &syn::Ident,
-    settings: &Settings,
-    problems: &mut Problems,
-) -> Option<TokenStream> {
-    let ways: Vec<&Setting> = [
-        "binary",
-        "binary_path",
-        "kernel_builtin_enable",
-        "kernel_builtin_disable",
-    ]
-    .iter()
-    .filter_map(|name| settings.get(name))
-    .collect();
+pub fn spec(macro_name: &syn::Ident, settings: &Settings, problems: &mut Problems) -> Option<TokenStream> {
+    let ways: Vec<&Setting> = ["binary", "binary_path", "kernel_builtin_enable", "kernel_builtin_disable"]
+        .iter()
+        .filter_map(|name| settings.get(name))
+        .collect();
     let names: Vec<String> = ways.iter().map(|s| s.name.to_string()).collect();
     let spec = quote!(::ktstr::__private::SchedulerSpec);
-    match names
-        .iter()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .as_slice()
-    {
+    match names.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["binary"] => {
             let text = problems.take(binary(ways[0]))?;
             Some(quote!(#spec::Discover(#text)))
@@ -98,22 +83,14 @@ pub fn spec(
             None
         }
         [one @ ("kernel_builtin_enable" | "kernel_builtin_disable")] => {
-            let other = if one.ends_with("enable") {
-                "kernel_builtin_disable"
-            } else {
-                "kernel_builtin_enable"
-            };
-            let message = format!(
-                "`{one}` needs `{other}`: a scheduler of the kernel is switched on and off again"
-            );
+            let other = if one.ends_with("enable") { "kernel_builtin_disable" } else { "kernel_builtin_enable" };
+            let message = format!("`{one}` needs `{other}`: a scheduler of the kernel is switched on and off again");
             problems.add(Error::new(ways[0].name.span(), message));
             None
         }
         several => {
-            let message = format!(
-                "a scheduler comes from one place, this one from {}: keep one",
-                several.join(" and ")
-            );
+            let message =
+                format!("a scheduler comes from one place, this one from {}: keep one", several.join(" and "));
             problems.add(Error::new(ways[1].name.span(), message));
             None
         }
@@ -122,15 +99,8 @@ pub fn spec(
 
 fn string_literal<'a>(setting: &Setting, expr: &'a Expr) -> Result<&'a LitStr> {
     match ungroup(expr) {
-        Expr::Lit(ExprLit {
-            lit: Lit::Str(text),
-            ..
-        }) => Ok(text),
-        other => Err(wrong_value(
-            setting,
-            other,
-            "a string literal: it is checked now",
-        )),
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text),
+        other => Err(wrong_value(setting, other, "a string literal: it is checked now")),
     }
 }
 
@@ -140,9 +110,7 @@ fn scheduler_name(setting: &Setting) -> Result<TokenStream> {
     let problem = if name.trim().is_empty() || name.trim() != name {
         "a scheduler's name must not be empty, nor start or end with a blank".to_owned()
     } else if name.contains(['/', '\\']) {
-        format!(
-            "`{name}` must not contain `/` or `\\`: verifier cells are named `verifier/{{scheduler}}/…`"
-        )
+        format!("`{name}` must not contain `/` or `\\`: verifier cells are named `verifier/{{scheduler}}/…`")
     } else if TAKEN.contains(&name.as_str()) {
         format!("`{name}` is taken: it means that nothing is loaded; choose another name")
     } else {
@@ -162,9 +130,8 @@ fn binary(setting: &Setting) -> Result<TokenStream> {
             ));
         }
         if name.contains('/') {
-            let message = format!(
-                "`binary` is the name of a package or binary; for a file write `binary_path = \"{name}\"`"
-            );
+            let message =
+                format!("`binary` is the name of a package or binary; for a file write `binary_path = \"{name}\"`");
             return Err(Error::new(literal.span(), message));
         }
     }
@@ -172,17 +139,10 @@ fn binary(setting: &Setting) -> Result<TokenStream> {
 }
 
 /// A list of string literals that all pass `check`.
-fn literals(
-    setting: &Setting,
-    check: fn(&str) -> std::result::Result<(), String>,
-) -> Result<TokenStream> {
+fn literals(setting: &Setting, check: fn(&str) -> std::result::Result<(), String>) -> Result<TokenStream> {
     let expr = ungroup(value_of(setting, "[\"…\"]")?);
     let Expr::Array(array) = expr else {
-        return Err(wrong_value(
-            setting,
-            expr,
-            "a list of string literals: `[\"a\", \"b\"]`",
-        ));
+        return Err(wrong_value(setting, expr, "a list of string literals: `[\"a\", \"b\"]`"));
     };
     let mut problems = Problems::default();
     if array.elems.is_empty() && setting.name != "kernels" {
@@ -208,31 +168,20 @@ fn topology(setting: &Setting) -> Result<TokenStream> {
     };
     let mut dimensions = Vec::new();
     for element in &tuple.elems {
-        let one = Setting {
-            name: setting.name.clone(),
-            value: Some(element.clone()),
-        };
+        let one = Setting { name: setting.name.clone(), value: Some(element.clone()) };
         dimensions.push(Shape::U32.check(&one)?.tokens);
     }
     let [nodes, llcs, cores, threads] = dimensions.as_slice() else {
         return Err(wrong_value(setting, expr, TOPOLOGY));
     };
-    let known: Vec<Option<u32>> = dimensions
-        .iter()
-        .map(|d| d.to_string().parse().ok())
-        .collect();
+    let known: Vec<Option<u32>> = dimensions.iter().map(|d| d.to_string().parse().ok()).collect();
     if known.contains(&Some(0)) {
-        return Err(Error::new(
-            expr.span(),
-            "every dimension of a topology must be above zero",
-        ));
+        return Err(Error::new(expr.span(), "every dimension of a topology must be above zero"));
     }
     if let [Some(nodes), Some(llcs), ..] = known.as_slice()
         && !llcs.is_multiple_of(*nodes)
     {
-        let message = format!(
-            "{llcs} llcs do not divide among {nodes} NUMA nodes: llcs counts the whole machine"
-        );
+        let message = format!("{llcs} llcs do not divide among {nodes} NUMA nodes: llcs counts the whole machine");
         return Err(Error::new(expr.span(), message));
     }
     Ok(quote!((#nodes, #llcs, #cores, #threads)))
@@ -241,22 +190,12 @@ fn topology(setting: &Setting) -> Result<TokenStream> {
 const TOPOLOGY: &str = "four numbers: `(numa_nodes, llcs, cores per llc, threads per core)`";
 
 fn config_file_def(setting: &Setting) -> Result<TokenStream> {
-    let expr = ungroup(value_of(
-        setting,
-        "(\"--config={file}\", \"/etc/sched.json\")",
-    )?);
+    let expr = ungroup(value_of(setting, "(\"--config={file}\", \"/etc/sched.json\")")?);
     let one = syn::parse_quote!([#expr]);
-    let pair = Setting {
-        name: setting.name.clone(),
-        value: Some(one),
-    };
+    let pair = Setting { name: setting.name.clone(), value: Some(one) };
     match Shape::TextPairs.check(&pair) {
         Ok(_) => Ok(quote!(#expr)),
-        Err(_) => Err(wrong_value(
-            setting,
-            expr,
-            "a pair of strings: `(argument, path in the guest)`",
-        )),
+        Err(_) => Err(wrong_value(setting, expr, "a pair of strings: `(argument, path in the guest)`")),
     }
 }
 

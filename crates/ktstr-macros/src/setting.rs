@@ -52,10 +52,7 @@ impl Settings {
             let text = name.unraw().to_string();
             if !known.contains(&text.as_str()) {
                 let list = known.join(", ");
-                problems.add(Error::new(
-                    name.span(),
-                    format!("unknown {what} `{text}`; known: {list}"),
-                ));
+                problems.add(Error::new(name.span(), format!("unknown {what} `{text}`; known: {list}")));
             } else if !seen.insert(text.clone()) {
                 let list = known.join(", ");
                 let message = format!("{what} `{text}` is given twice: keep one; known: {list}");
@@ -99,10 +96,7 @@ impl Problems {
 pub fn value_of<'a>(setting: &'a Setting, example: &str) -> Result<&'a Expr> {
     setting.value.as_ref().ok_or_else(|| {
         let name = &setting.name;
-        Error::new(
-            name.span(),
-            format!("`{name}` needs a value: write `{name} = {example}`"),
-        )
+        Error::new(name.span(), format!("`{name}` needs a value: write `{name} = {example}`"))
     })
 }
 

@@ -57,20 +57,14 @@ impl Shape {
             Self::U64 => whole(setting, expr, u64::MAX)?,
             Self::Float => float(setting, expr)?.map(|tokens| (tokens, true)),
             Self::Text => text(expr).map(|tokens| (tokens, true)),
-            Self::TextOrTexts if matches!(expr, Expr::Lit(_)) => {
-                text(expr).map(|one| (quote!(&[#one]), true))
-            }
+            Self::TextOrTexts if matches!(expr, Expr::Lit(_)) => text(expr).map(|one| (quote!(&[#one]), true)),
             Self::Texts | Self::TextOrTexts => list(expr, text),
             Self::TextPairs => list(expr, text_pair),
             Self::Path => path(expr).map(|path| (quote_spanned!(expr.span()=> &#path), true)),
             Self::Paths | Self::Exprs => names(expr, self == Self::Exprs),
         }
         .ok_or_else(wrong)?;
-        Ok(Value {
-            tokens,
-            asks,
-            ty: self.ty(expr.span()),
-        })
+        Ok(Value { tokens, asks, ty: self.ty(expr.span()) })
     }
 
     /// The type of a value, to be complained about at `span`.
@@ -127,19 +121,13 @@ pub fn ungroup(expr: &Expr) -> &Expr {
 fn check_bool(setting: &Setting) -> Result<Value> {
     let (on, span) = match setting.value.as_ref().map(ungroup) {
         None => (true, setting.name.span()),
-        Some(Expr::Lit(ExprLit {
-            lit: Lit::Bool(b), ..
-        })) => (b.value, b.span()),
+        Some(Expr::Lit(ExprLit { lit: Lit::Bool(b), .. })) => (b.value, b.span()),
         Some(other) => {
             let expected = "nothing, `= true` or `= false`";
             return Err(wrong_value(setting, other, expected));
         }
     };
-    Ok(Value {
-        tokens: quote_spanned!(span=> #on),
-        asks: on,
-        ty: Shape::Bool.ty(span),
-    })
+    Ok(Value { tokens: quote_spanned!(span=> #on), asks: on, ty: Shape::Bool.ty(span) })
 }
 
 /// Whether the compiler, not this macro, knows the value: a constant, a call, arithmetic, `env!(…)`.
@@ -162,23 +150,13 @@ fn is_computed(expr: &Expr) -> bool {
 /// `Ok(None)` for a value that is no whole number.
 fn whole(setting: &Setting, expr: &Expr, max: u64) -> Result<Option<(TokenStream, bool)>> {
     match expr {
-        Expr::Lit(ExprLit {
-            lit: Lit::Int(int), ..
-        }) => {
+        Expr::Lit(ExprLit { lit: Lit::Int(int), .. }) => {
             let value = int
                 .base10_parse::<u64>()
                 .ok()
                 .filter(|v| *v <= max)
-                .ok_or_else(|| {
-                    Error::new(
-                        int.span(),
-                        format!("`{}` must be at most {max}", setting.name),
-                    )
-                })?;
-            Ok(Some((
-                literal(Literal::u64_unsuffixed(value), int.span()),
-                value != 0,
-            )))
+                .ok_or_else(|| Error::new(int.span(), format!("`{}` must be at most {max}", setting.name)))?;
+            Ok(Some((literal(Literal::u64_unsuffixed(value), int.span()), value != 0)))
         }
         other if is_computed(other) => Ok(Some((quote!(#other), true))),
         _ => Ok(None),
@@ -187,25 +165,15 @@ fn whole(setting: &Setting, expr: &Expr, max: u64) -> Result<Option<(TokenStream
 
 fn float(setting: &Setting, expr: &Expr) -> Result<Option<TokenStream>> {
     let digits = match expr {
-        Expr::Lit(ExprLit {
-            lit: Lit::Int(int), ..
-        }) => int.base10_digits().to_owned(),
-        Expr::Lit(ExprLit {
-            lit: Lit::Float(float),
-            ..
-        }) => float.base10_digits().to_owned(),
+        Expr::Lit(ExprLit { lit: Lit::Int(int), .. }) => int.base10_digits().to_owned(),
+        Expr::Lit(ExprLit { lit: Lit::Float(float), .. }) => float.base10_digits().to_owned(),
         Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => return Ok(None),
         other if is_computed(other) => return Ok(Some(quote!(#other))),
         _ => return Ok(None),
     };
     match digits.parse::<f64>() {
-        Ok(value) if value.is_finite() => {
-            Ok(Some(literal(Literal::f64_suffixed(value), expr.span())))
-        }
-        _ => Err(Error::new(
-            expr.span(),
-            format!("`{}` must be a finite number", setting.name),
-        )),
+        Ok(value) if value.is_finite() => Ok(Some(literal(Literal::f64_suffixed(value), expr.span()))),
+        _ => Err(Error::new(expr.span(), format!("`{}` must be a finite number", setting.name))),
     }
 }
 
@@ -216,9 +184,7 @@ fn literal(mut literal: Literal, span: Span) -> TokenStream {
 
 fn text(expr: &Expr) -> Option<TokenStream> {
     match ungroup(expr) {
-        Expr::Lit(ExprLit {
-            lit: Lit::Str(s), ..
-        }) => Some(quote!(#s)),
+        Expr::Lit(ExprLit { lit: Lit::Str(s), .. }) => Some(quote!(#s)),
         Expr::Path(path) => Some(quote!(#path)),
         Expr::Macro(mac) => Some(quote!(#mac)),
         _ => None,
@@ -245,11 +211,7 @@ fn path(expr: &Expr) -> Option<TokenStream> {
 fn list(expr: &Expr, element: fn(&Expr) -> Option<TokenStream>) -> Option<(TokenStream, bool)> {
     match without_reference(expr) {
         Expr::Array(array) => {
-            let elements = array
-                .elems
-                .iter()
-                .map(element)
-                .collect::<Option<Vec<_>>>()?;
+            let elements = array.elems.iter().map(element).collect::<Option<Vec<_>>>()?;
             Some((quote!(&[#(#elements),*]), !elements.is_empty()))
         }
         Expr::Path(path) => Some((quote!(#path), true)),

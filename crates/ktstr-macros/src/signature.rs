@@ -21,45 +21,26 @@ pub fn check(sig: &Signature) -> Result<()> {
         );
     }
     if let Some(keyword) = &sig.unsafety {
-        refuse(
-            keyword.span(),
-            "a test cannot be `unsafe`, for the harness calls it: use an unsafe block in the body",
-        );
+        refuse(keyword.span(), "a test cannot be `unsafe`, for the harness calls it: use an unsafe block in the body");
     }
     if let Some(abi) = &sig.abi {
         refuse(abi.span(), "a test cannot have another ABI");
     }
-    let generic = sig
-        .generics
-        .params
-        .iter()
-        .find(|p| !matches!(p, GenericParam::Lifetime(_)));
+    let generic = sig.generics.params.iter().find(|p| !matches!(p, GenericParam::Lifetime(_)));
     if let Some(parameter) = generic {
-        refuse(
-            parameter.span(),
-            "a test cannot be generic, for nobody says for which type it is called",
-        );
+        refuse(parameter.span(), "a test cannot be generic, for nobody says for which type it is called");
     }
     match sig.inputs.iter().collect::<Vec<_>>().as_slice() {
         [FnArg::Receiver(receiver)] => {
-            refuse(
-                receiver.span(),
-                "a test cannot be a method, for it is called without a value",
-            );
+            refuse(receiver.span(), "a test cannot be a method, for it is called without a value");
         }
         [FnArg::Typed(argument)] => match &*argument.ty {
             Type::Reference(reference) if reference.mutability.is_none() => {}
             Type::Reference(_) => refuse(argument.ty.span(), "the context is shared, not `&mut`"),
             _ => refuse(argument.ty.span(), "the context is passed by reference"),
         },
-        [] => refuse(
-            sig.paren_token.span.join(),
-            "a test takes one argument, its context",
-        ),
-        more => refuse(
-            more[1].span(),
-            "a test takes one argument, its context, and no more",
-        ),
+        [] => refuse(sig.paren_token.span.join(), "a test takes one argument, its context"),
+        more => refuse(more[1].span(), "a test takes one argument, its context, and no more"),
     }
     if matches!(sig.output, ReturnType::Default) {
         refuse(sig.ident.span(), "a test returns what it found");
@@ -85,40 +66,19 @@ mod tests {
     #[test]
     fn every_other_signature_is_refused_with_the_one_to_write() {
         let refused: [(Signature, &str); 9] = [
-            (
-                parse_quote!(async fn f(ctx: &Ctx) -> Result<AssertResult>),
-                "async",
-            ),
-            (
-                parse_quote!(unsafe fn f(ctx: &Ctx) -> Result<AssertResult>),
-                "unsafe",
-            ),
-            (
-                parse_quote!(extern "C" fn f(ctx: &Ctx) -> Result<AssertResult>),
-                "ABI",
-            ),
-            (
-                parse_quote!(fn f<T>(ctx: &Ctx) -> Result<AssertResult>),
-                "generic",
-            ),
+            (parse_quote!(async fn f(ctx: &Ctx) -> Result<AssertResult>), "async"),
+            (parse_quote!(unsafe fn f(ctx: &Ctx) -> Result<AssertResult>), "unsafe"),
+            (parse_quote!(extern "C" fn f(ctx: &Ctx) -> Result<AssertResult>), "ABI"),
+            (parse_quote!(fn f<T>(ctx: &Ctx) -> Result<AssertResult>), "generic"),
             (parse_quote!(fn f(&self) -> Result<AssertResult>), "method"),
-            (
-                parse_quote!(fn f(ctx: &mut Ctx) -> Result<AssertResult>),
-                "&mut",
-            ),
-            (
-                parse_quote!(fn f(ctx: Ctx) -> Result<AssertResult>),
-                "by reference",
-            ),
+            (parse_quote!(fn f(ctx: &mut Ctx) -> Result<AssertResult>), "&mut"),
+            (parse_quote!(fn f(ctx: Ctx) -> Result<AssertResult>), "by reference"),
             (parse_quote!(fn f() -> Result<AssertResult>), "one argument"),
             (parse_quote!(fn f(ctx: &Ctx)), "returns"),
         ];
         for (sig, word) in refused {
             let said = refusal(&sig);
-            assert!(
-                said.contains(word) && said.contains("fn f(ctx: &Ctx) -> Result<AssertResult>"),
-                "{said}"
-            );
+            assert!(said.contains(word) && said.contains("fn f(ctx: &Ctx) -> Result<AssertResult>"), "{said}");
         }
     }
 }

@@ -14,12 +14,8 @@ pub mod scenarios {
         execute_defs(
             ctx,
             vec![
-                CgroupDef::named("steady_spin")
-                    .workers(half)
-                    .work_type(WorkType::SpinWait),
-                CgroupDef::named("steady_burst")
-                    .workers(half)
-                    .work_type(WorkType::bursty_ms(20, 10)),
+                CgroupDef::named("steady_spin").workers(half).work_type(WorkType::SpinWait),
+                CgroupDef::named("steady_burst").workers(half).work_type(WorkType::bursty_ms(20, 10)),
             ],
         )
     }

@@ -7,25 +7,16 @@ static WAITED_FOR: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 /// Says that somebody waits for this process.
 pub fn claim(pid: i32) {
-    WAITED_FOR
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .insert(pid);
+    WAITED_FOR.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
 }
 
 /// Says that it has been waited for.
 pub fn release(pid: i32) {
-    WAITED_FOR
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .remove(&pid);
+    WAITED_FOR.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
 }
 
 /// Whether somebody waits for it.
 #[must_use]
 pub fn is_claimed(pid: i32) -> bool {
-    WAITED_FOR
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .contains(&pid)
+    WAITED_FOR.lock().unwrap_or_else(PoisonError::into_inner).contains(&pid)
 }

@@ -28,52 +28,33 @@ impl<'a> Claim<'a> {
 
     /// What was measured.
     pub fn value<T: PartialOrd + Display>(self, value: T) -> ClaimValue<'a, T> {
-        ClaimValue {
-            ctx: self.ctx,
-            what: self.what,
-            value,
-        }
+        ClaimValue { ctx: self.ctx, what: self.what, value }
     }
 }
 
 impl<T: PartialOrd + Display> ClaimValue<'_, T> {
     /// Holds when the value is not above the limit; the answer is whether it holds, and it is recorded in any case.
-    #[allow(
-        clippy::needless_pass_by_value,
-        reason = "a limit is a literal; `&500` would read badly"
-    )]
+    #[allow(clippy::needless_pass_by_value, reason = "a limit is a literal; `&500` would read badly")]
     pub fn at_most(self, limit: T) -> bool {
         self.conclude(self.value <= limit, &format!("at most {limit}"))
     }
 
     /// Holds when the value is not below the limit.
-    #[allow(
-        clippy::needless_pass_by_value,
-        reason = "a limit is a literal; `&500` would read badly"
-    )]
+    #[allow(clippy::needless_pass_by_value, reason = "a limit is a literal; `&500` would read badly")]
     pub fn at_least(self, limit: T) -> bool {
         self.conclude(self.value >= limit, &format!("at least {limit}"))
     }
 
     /// Holds when the value equals the other.
-    #[allow(
-        clippy::needless_pass_by_value,
-        reason = "a limit is a literal; `&500` would read badly"
-    )]
+    #[allow(clippy::needless_pass_by_value, reason = "a limit is a literal; `&500` would read badly")]
     pub fn equals(self, other: T) -> bool {
         self.conclude(self.value == other, &format!("{other}"))
     }
 
     /// Holds when the value lies between both limits, ends included.
-    #[allow(
-        clippy::needless_pass_by_value,
-        reason = "a limit is a literal; `&500` would read badly"
-    )]
+    #[allow(clippy::needless_pass_by_value, reason = "a limit is a literal; `&500` would read badly")]
     pub fn within(self, low: T, high: T) -> bool {
-        self.conclude(
-            self.value >= low && self.value <= high,
-            &format!("from {low} to {high}"),
-        )
+        self.conclude(self.value >= low && self.value <= high, &format!("from {low} to {high}"))
     }
 
     fn conclude(&self, holds: bool, wanted: &str) -> bool {
@@ -81,9 +62,7 @@ impl<T: PartialOrd + Display> ClaimValue<'_, T> {
             Outcome::Pass
         } else {
             let message = format!("claim `{}`: {} is not {wanted}", self.what, self.value);
-            Outcome::Fail {
-                detail: Detail::new(CheckKind::Claim, message),
-            }
+            Outcome::Fail { detail: Detail::new(CheckKind::Claim, message) }
         });
         holds
     }

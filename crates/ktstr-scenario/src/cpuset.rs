@@ -42,23 +42,14 @@ impl CpusetSpec {
         let total = topology.total_cpus();
         let all = || (0..total).filter_map(|cpu| layout.place(cpu).map(|p| (cpu, p)));
         let cpus: Vec<u32> = match *self {
-            Self::Llc(llc) => all()
-                .filter(|(_, p)| p.llc == llc)
-                .map(|(c, _)| c)
-                .collect(),
-            Self::Numa(node) => all()
-                .filter(|(_, p)| p.node == node)
-                .map(|(c, _)| c)
-                .collect(),
+            Self::Llc(llc) => all().filter(|(_, p)| p.llc == llc).map(|(c, _)| c).collect(),
+            Self::Numa(node) => all().filter(|(_, p)| p.node == node).map(|(c, _)| c).collect(),
             Self::Range(first, last) => (first..=last).collect(),
             Self::Disjoint { index, of } => part(total, index, of, 0.0)?,
             Self::Overlap { index, of, frac } => part(total, index, of, frac)?,
             Self::Exact(ref cpus) => cpus.clone(),
         };
-        ensure!(
-            !cpus.is_empty(),
-            "cpuset {self:?} is empty on {topology}: the machine has no such part"
-        );
+        ensure!(!cpus.is_empty(), "cpuset {self:?} is empty on {topology}: the machine has no such part");
         if let Some(cpu) = cpus.iter().find(|&&c| c >= total) {
             bail!("cpuset {self:?} has CPU {cpu}, and {topology} has {total} CPUs");
         }
@@ -68,18 +59,11 @@ impl CpusetSpec {
 
 fn part(total: u32, index: u32, of: u32, frac: f64) -> Result<Vec<u32>> {
     ensure!(of > 0 && index < of, "part {index} of {of} does not exist");
-    ensure!(
-        (0.0..=1.0).contains(&frac),
-        "an overlap of {frac} is not a share from 0 to 1"
-    );
+    ensure!((0.0..=1.0).contains(&frac), "an overlap of {frac} is not a share from 0 to 1");
     ensure!(total >= of, "{total} CPUs cannot be cut into {of} parts");
     let bound = |i: u32| u64::from(total) * u64::from(i) / u64::from(of);
     let (first, last) = (bound(index), bound(index + 1));
-    #[allow(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss
-    )]
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let grown = ((last - first) as f64 * frac).ceil() as u64;
     let end = (last + grown).min(u64::from(total));
     Ok((first..end).filter_map(|c| u32::try_from(c).ok()).collect())
@@ -87,10 +71,7 @@ fn part(total: u32, index: u32, of: u32, frac: f64) -> Result<Vec<u32>> {
 
 /// `0-2,5`, as the kernel reads it.
 pub(crate) fn as_list(cpus: &[u32]) -> String {
-    cpus.iter()
-        .map(u32::to_string)
-        .collect::<Vec<_>>()
-        .join(",")
+    cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
@@ -114,12 +95,7 @@ mod tests {
     fn parts_the_machine_does_not_have_are_errors() {
         let topology = Topology::new(1, 2, 2, 1).unwrap();
         assert_eq!(CpusetSpec::Llc(1).resolve(&topology).unwrap(), [2, 3]);
-        for bad in [
-            CpusetSpec::Llc(2),
-            CpusetSpec::Numa(1),
-            CpusetSpec::Range(3, 4),
-            CpusetSpec::Exact(vec![]),
-        ] {
+        for bad in [CpusetSpec::Llc(2), CpusetSpec::Numa(1), CpusetSpec::Range(3, 4), CpusetSpec::Exact(vec![])] {
             assert!(bad.resolve(&topology).is_err(), "{bad:?}");
         }
     }

@@ -41,10 +41,7 @@ impl Ctx {
     /// Made by whoever runs the test.
     #[must_use]
     pub fn new(params: CtxParams) -> Self {
-        Self {
-            params,
-            recorded: RefCell::default(),
-        }
+        Self { params, recorded: RefCell::default() }
     }
 
     /// The machine.
@@ -74,10 +71,7 @@ impl Ctx {
     /// Where enabling controllers starts.
     #[must_use]
     pub fn cgroup_walk_root(&self) -> &Path {
-        self.params
-            .cgroup_walk_root
-            .as_deref()
-            .unwrap_or(Path::new("/sys/fs/cgroup"))
+        self.params.cgroup_walk_root.as_deref().unwrap_or(Path::new("/sys/fs/cgroup"))
     }
 
     /// Whether the test runs on the host itself.
@@ -93,7 +87,6 @@ impl Ctx {
     }
 
     /// A comparison that becomes an outcome: `ctx.claim("p99").value(p99_us).at_most(500)`.
-    #[must_use]
     pub fn claim<'a>(&'a self, what: &'a str) -> Claim<'a> {
         Claim::new(self, what)
     }
@@ -105,10 +98,7 @@ impl Ctx {
 
     /// Adds a named figure to the record.
     pub fn metric(&self, name: &str, value: f64) {
-        self.recorded
-            .borrow_mut()
-            .metrics
-            .insert(name.to_owned(), value);
+        self.recorded.borrow_mut().metrics.insert(name.to_owned(), value);
     }
 
     /// What was recorded beside the function's own result.

@@ -6,49 +6,35 @@ use ktstr_verdict::{CheckKind, Detail, Outcome};
 const SPLATS: &[&str] = &[
     "WARNING: CPU:",                   // kernel/panic.c, __warn
     "WARNING: ",                       // the same since 6.19, and lockdep's reports
-    "BUG: ",                    // mm/kasan/report.c, kernel/sched/core.c, arch/x86/mm/fault.c
-    "kernel BUG at",            // lib/bug.c
-    "Oops: ",                   // arch/x86/kernel/dumpstack.c
-    "general protection fault", // arch/x86/kernel/traps.c
-    "Kernel panic - not syncing", // kernel/panic.c
-    "self-detected stall",      // kernel/rcu/tree_stall.h
-    "detected stalls on CPUs",  // kernel/rcu/tree_stall.h
-    "blocked for more than",    // kernel/hung_task.c
-    "soft lockup",              // kernel/watchdog.c
-    "hard LOCKUP",              // kernel/watchdog_perf.c
-    "possible circular locking", // kernel/locking/lockdep.c
-    "inconsistent lock state",  // kernel/locking/lockdep.c
+    "BUG: ",                           // mm/kasan/report.c, kernel/sched/core.c, arch/x86/mm/fault.c
+    "kernel BUG at",                   // lib/bug.c
+    "Oops: ",                          // arch/x86/kernel/dumpstack.c
+    "general protection fault",        // arch/x86/kernel/traps.c
+    "Kernel panic - not syncing",      // kernel/panic.c
+    "self-detected stall",             // kernel/rcu/tree_stall.h
+    "detected stalls on CPUs",         // kernel/rcu/tree_stall.h
+    "blocked for more than",           // kernel/hung_task.c
+    "soft lockup",                     // kernel/watchdog.c
+    "hard LOCKUP",                     // kernel/watchdog_perf.c
+    "possible circular locking",       // kernel/locking/lockdep.c
+    "inconsistent lock state",         // kernel/locking/lockdep.c
     "sibling is not on the same node", // arch/x86/kernel/smpboot.c, topology_sane
 ];
 
 /// Lines that carry such words and mean nothing: boot messages of stock kernels.
-const HARMLESS: &[&str] = &[
-    "Speculative Return Stack Overflow: WARNING:",
-    "Spectre V2 : WARNING:",
-    "MDS: WARNING:",
-];
+const HARMLESS: &[&str] = &["Speculative Return Stack Overflow: WARNING:", "Spectre V2 : WARNING:", "MDS: WARNING:"];
 
 /// One outcome for each line that breaks a rule and holds none of the `allowed` words; a log without a single line is a
 /// failure of its own: what was not read proves nothing.
 #[must_use]
 pub fn check(lines: &[String], allowed: &[&str]) -> Vec<Outcome> {
-    let fail = |kind, message: String| Outcome::Fail {
-        detail: Detail::new(kind, message),
-    };
+    let fail = |kind, message: String| Outcome::Fail { detail: Detail::new(kind, message) };
     if lines.iter().all(|l| l.trim().is_empty()) {
-        return vec![fail(
-            CheckKind::KernelLog,
-            "the kernel's log is empty: nothing was checked".to_owned(),
-        )];
+        return vec![fail(CheckKind::KernelLog, "the kernel's log is empty: nothing was checked".to_owned())];
     }
     lines
         .iter()
-        .filter(|line| {
-            !allowed
-                .iter()
-                .chain(HARMLESS)
-                .any(|word| line.contains(word))
-        })
+        .filter(|line| !allowed.iter().chain(HARMLESS).any(|word| line.contains(word)))
         .filter_map(|line| {
             if is_scheduler_error(line) {
                 Some(fail(CheckKind::Scheduler, format!("kernel log: {line}")))

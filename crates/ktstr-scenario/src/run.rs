@@ -24,10 +24,7 @@ pub fn execute_defs(ctx: &Ctx, defs: Vec<CgroupDef>) -> Result<AssertResult> {
     let unsupported = ctx.assert().unsupported();
     if !unsupported.is_empty() {
         // A check that is asked for and not made would be a pass without proof.
-        return Ok(AssertResult::fail(format!(
-            "not supported yet: {}",
-            unsupported.join(", ")
-        )));
+        return Ok(AssertResult::fail(format!("not supported yet: {}", unsupported.join(", "))));
     }
     let cpusets = plan(ctx, &defs)?;
     let root = Root::open(ctx)?;
@@ -36,12 +33,7 @@ pub fn execute_defs(ctx: &Ctx, defs: Vec<CgroupDef>) -> Result<AssertResult> {
         let group = root.group(&def, cpus.as_deref())?;
         let crew = Crew::gather(&def.work, def.workers, def.nice, Some(&group))
             .with_context(|| format!("cgroup `{}`", def.name))?;
-        parties.push(Party {
-            name: def.name,
-            cpus: cpus.unwrap_or_default(),
-            crew,
-            _group: group,
-        });
+        parties.push(Party { name: def.name, cpus: cpus.unwrap_or_default(), crew, _group: group });
     }
     let start = Instant::now();
     for party in &parties {
@@ -51,49 +43,21 @@ pub fn execute_defs(ctx: &Ctx, defs: Vec<CgroupDef>) -> Result<AssertResult> {
     let mut result = AssertResult::default();
     for party in parties {
         let ran = start.elapsed();
-        let seen = party
-            .crew
-            .stop()
-            .with_context(|| format!("cgroup `{}`", party.name))?;
-        result.merge(check_group(
-            &party.name,
-            &seen,
-            &party.cpus,
-            ran,
-            ctx.assert(),
-        ));
+        let seen = party.crew.stop().with_context(|| format!("cgroup `{}`", party.name))?;
+        result.merge(check_group(&party.name, &seen, &party.cpus, ran, ctx.assert()));
     }
     Ok(result)
 }
 
 fn plan(ctx: &Ctx, defs: &[CgroupDef]) -> Result<Vec<Option<Vec<u32>>>> {
-    ensure!(
-        !defs.is_empty(),
-        "execute_defs needs at least one CgroupDef: nothing would be tested"
-    );
+    ensure!(!defs.is_empty(), "execute_defs needs at least one CgroupDef: nothing would be tested");
     let mut names = BTreeSet::new();
     for def in defs {
         if def.name.is_empty() || def.name.contains('/') || def.name.starts_with('.') {
-            bail!(
-                "`{}` is not a cgroup name: it must be one path component",
-                def.name
-            );
+            bail!("`{}` is not a cgroup name: it must be one path component", def.name);
         }
-        ensure!(
-            names.insert(&def.name),
-            "two cgroups are named `{}`",
-            def.name
-        );
-        def.work
-            .check_count(def.workers)
-            .with_context(|| format!("cgroup `{}`", def.name))?;
+        ensure!(names.insert(&def.name), "two cgroups are named `{}`", def.name);
+        def.work.check_count(def.workers).with_context(|| format!("cgroup `{}`", def.name))?;
     }
-    defs.iter()
-        .map(|d| {
-            d.cpuset
-                .as_ref()
-                .map(|c| c.resolve(ctx.topology()))
-                .transpose()
-        })
-        .collect()
+    defs.iter().map(|d| d.cpuset.as_ref().map(|c| c.resolve(ctx.topology())).transpose()).collect()
 }

@@ -140,11 +140,7 @@ impl SidecarRecord {
             sysctls: self.sysctls.clone(),
             kargs: self.kargs.clone(),
         });
-        let test: String = self
-            .test_name
-            .chars()
-            .map(|c| if c == '/' { '_' } else { c })
-            .collect();
+        let test: String = self.test_name.chars().map(|c| if c == '/' { '_' } else { c }).collect();
         format!("{test}-{hash:016x}.ktstr.json")
     }
 }

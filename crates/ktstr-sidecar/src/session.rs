@@ -34,17 +34,11 @@ const SESSION_FILE: &str = ".ktstr-session";
 /// A directory that cannot be made or locked.
 pub fn record_dir(location: &Location) -> Result<PathBuf, StoreError> {
     let dir = location.sidecar_dir.clone().unwrap_or_else(|| {
-        let root = location
-            .runs_root
-            .clone()
-            .unwrap_or_else(|| location.target_dir.join("ktstr"));
+        let root = location.runs_root.clone().unwrap_or_else(|| location.target_dir.join("ktstr"));
         root.join(format!("{}-{}", location.kernel, location.commit))
     });
     if let Some(epoch) = &location.epoch {
-        enter(&dir, epoch).map_err(|source| StoreError::Io {
-            path: dir.clone(),
-            source,
-        })?;
+        enter(&dir, epoch).map_err(|source| StoreError::Io { path: dir.clone(), source })?;
     }
     Ok(dir)
 }
@@ -52,11 +46,7 @@ pub fn record_dir(location: &Location) -> Result<PathBuf, StoreError> {
 fn enter(dir: &Path, epoch: &str) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let path = dir.join(SESSION_FILE);
-    let lock = File::options()
-        .read(true)
-        .append(true)
-        .create(true)
-        .open(&path)?;
+    let lock = File::options().read(true).append(true).create(true).open(&path)?;
     flock(&lock, FlockOperation::LockExclusive)?;
     if fs::read_to_string(&path)? == epoch {
         return Ok(());
@@ -101,9 +91,6 @@ mod tests {
             commit: "abc-dirty".into(),
             ..Location::default()
         };
-        assert_eq!(
-            record_dir(&location).unwrap(),
-            Path::new("/t/ktstr/6.18-abc-dirty")
-        );
+        assert_eq!(record_dir(&location).unwrap(), Path::new("/t/ktstr/6.18-abc-dirty"));
     }
 }

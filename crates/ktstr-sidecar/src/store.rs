@@ -22,9 +22,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Nobody may write there.
-    #[error(
-        "the record {path} may not be written ({source}): set KTSTR_SIDECAR_DIR to a directory of yours"
-    )]
+    #[error("the record {path} may not be written ({source}): set KTSTR_SIDECAR_DIR to a directory of yours")]
     Denied {
         /// The record.
         path: PathBuf,
@@ -47,9 +45,7 @@ fn classify(path: &Path, source: io::Error) -> StoreError {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
             StoreError::Full { path, source }
         }
-        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
-            StoreError::Denied { path, source }
-        }
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => StoreError::Denied { path, source },
         _ => StoreError::Io { path, source },
     }
 }
@@ -82,19 +78,13 @@ pub fn read_records(dir: &Path) -> Result<(Vec<SidecarRecord>, Vec<String>), Sto
     };
     let mut paths: Vec<PathBuf> = entries
         .filter_map(|e| Some(e.ok()?.path()))
-        .filter(|p| {
-            p.file_name()
-                .is_some_and(|n| n.to_string_lossy().ends_with(SUFFIX))
-        })
+        .filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().ends_with(SUFFIX)))
         .collect();
     paths.sort();
     let mut records = Vec::with_capacity(paths.len());
     let mut damaged = Vec::new();
     for path in paths {
-        match fs::read(&path)
-            .ok()
-            .and_then(|text| serde_json::from_slice(&text).ok())
-        {
+        match fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
             Some(record) => records.push(record),
             None => damaged.push(path.display().to_string()),
         }
@@ -132,33 +122,24 @@ mod tests {
         fs::write(dir.path().join("half.ktstr.json"), &text[..text.len() / 2]).unwrap();
         let (records, damaged) = read_records(dir.path()).unwrap();
         assert_eq!(records.len(), 1);
-        assert!(
-            damaged.len() == 1 && damaged[0].ends_with("half.ktstr.json"),
-            "{damaged:?}"
-        );
+        assert!(damaged.len() == 1 && damaged[0].ends_with("half.ktstr.json"), "{damaged:?}");
     }
 
     #[test]
     fn unknown_and_missing_fields_are_taken() {
-        let read: SidecarRecord =
-            serde_json::from_str(r#"{"test_name":"a","passed":true,"later":1}"#).unwrap();
+        let read: SidecarRecord = serde_json::from_str(r#"{"test_name":"a","passed":true,"later":1}"#).unwrap();
         assert_eq!((read.verdict(), read.schema_version), (Verdict::Pass, 0));
     }
 
     #[test]
     fn flags_that_contradict_each_other_are_no_pass() {
-        let both = SidecarRecord {
-            skipped: true,
-            ..record(Verdict::Pass)
-        };
+        let both = SidecarRecord { skipped: true, ..record(Verdict::Pass) };
         assert_eq!(both.verdict(), Verdict::Fail);
     }
 
     #[test]
     fn a_place_that_cannot_be_written_is_an_error_that_says_what_to_do() {
-        let text = write_record(Path::new("/proc/ktstr"), &record(Verdict::Pass))
-            .unwrap_err()
-            .to_string();
+        let text = write_record(Path::new("/proc/ktstr"), &record(Verdict::Pass)).unwrap_err().to_string();
         assert!(text.contains("/proc/ktstr"), "{text}");
         let full = classify(Path::new("/x"), io::Error::from(io::ErrorKind::StorageFull));
         assert!(full.to_string().contains("KTSTR_SIDECAR_DIR"));

@@ -69,10 +69,7 @@ impl ApicLayout {
     /// Where CPU number `cpu` sits; `None` past the last one.
     #[must_use]
     pub fn place(&self, cpu: u32) -> Option<CpuPlace> {
-        let llc = self
-            .llc_first_cpu
-            .partition_point(|&first| first <= cpu)
-            .checked_sub(1)?;
+        let llc = self.llc_first_cpu.partition_point(|&first| first <= cpu).checked_sub(1)?;
         let within = cpu - self.llc_first_cpu[llc];
         let core = within / self.threads;
         (core < self.llc_cores[llc]).then(|| CpuPlace {
@@ -99,8 +96,7 @@ impl ApicLayout {
         let place = self.place(cpu)?;
         let die = place.llc - self.node_first_llc[place.node as usize];
         Some(
-            (((((place.node << self.die_bits) | die) << self.core_bits) | place.core)
-                << self.thread_bits)
+            (((((place.node << self.die_bits) | die) << self.core_bits) | place.core) << self.thread_bits)
                 | place.thread,
         )
     }
@@ -174,10 +170,7 @@ mod tests {
 
     #[test]
     fn unequal_caches_are_numbered_without_holes() {
-        let shape = Topology::new(1, 2, 4, 2)
-            .unwrap()
-            .with_llc_cores(vec![1, 4])
-            .unwrap();
+        let shape = Topology::new(1, 2, 4, 2).unwrap().with_llc_cores(vec![1, 4]).unwrap();
         let layout = ApicLayout::of(&shape);
         let llcs: Vec<u32> = (0..10).map(|cpu| layout.place(cpu).unwrap().llc).collect();
         assert_eq!(llcs, [0, 0, 1, 1, 1, 1, 1, 1, 1, 1]);

@@ -34,9 +34,7 @@ impl TopologyConstraints {
     };
 
     fn bounds(&self, t: &Topology) -> bool {
-        let within = |value: u32, min: u32, max: Option<u32>| {
-            value >= min && max.is_none_or(|max| value <= max)
-        };
+        let within = |value: u32, min: u32, max: Option<u32>| value >= min && max.is_none_or(|max| value <= max);
         within(t.numa_nodes, self.min_numa_nodes, self.max_numa_nodes)
             && within(t.llcs, self.min_llcs, self.max_llcs)
             && within(t.total_cpus(), self.min_cpus, self.max_cpus)
@@ -45,13 +43,7 @@ impl TopologyConstraints {
 
     /// In performance mode the host must offer the layout itself, not only the CPUs.
     #[must_use]
-    pub fn accepts(
-        &self,
-        t: &Topology,
-        host_cpus: u32,
-        host_llcs: u32,
-        host_max_cpus_per_llc: u32,
-    ) -> bool {
+    pub fn accepts(&self, t: &Topology, host_cpus: u32, host_llcs: u32, host_max_cpus_per_llc: u32) -> bool {
         self.bounds(t)
             && t.total_cpus() <= host_cpus
             && t.llcs <= host_llcs

@@ -17,12 +17,7 @@ pub struct Oddity {
 }
 
 fn node(llcs: u32, memory_mib: u64) -> NumaNode {
-    NumaNode {
-        llcs,
-        memory_mib,
-        latency_ns: None,
-        bandwidth_mbs: None,
-    }
+    NumaNode { llcs, memory_mib, latency_ns: None, bandwidth_mbs: None }
 }
 
 /// All of them.
@@ -30,35 +25,15 @@ fn node(llcs: u32, memory_mib: u64) -> NumaNode {
 /// # Errors
 /// None in practice: every shape is checked by a test.
 pub fn oddities() -> Result<Vec<Oddity>, TopologyError> {
-    let odd = |name, topology| Oddity {
-        name,
-        topology,
-        offline_cpus: Vec::new(),
-        without_l3: false,
-    };
+    let odd = |name, topology| Oddity { name, topology, offline_cpus: Vec::new(), without_l3: false };
     Ok(vec![
         odd("odd-4package-smt", Topology::new(4, 4, 2, 2)?),
-        odd(
-            "odd-memory-only-node",
-            Topology::new(1, 2, 2, 1)?.with_nodes(vec![node(2, 512), node(0, 512)])?,
-        ),
-        odd(
-            "odd-unequal-llcs",
-            Topology::new(1, 2, 4, 1)?.with_llc_cores(vec![2, 4])?,
-        ),
-        Oddity {
-            offline_cpus: vec![6, 7],
-            ..odd("odd-offline-tail", Topology::new(1, 2, 4, 1)?)
-        },
-        Oddity {
-            offline_cpus: vec![3],
-            ..odd("odd-offline-hole", Topology::new(1, 2, 4, 1)?)
-        },
+        odd("odd-memory-only-node", Topology::new(1, 2, 2, 1)?.with_nodes(vec![node(2, 512), node(0, 512)])?),
+        odd("odd-unequal-llcs", Topology::new(1, 2, 4, 1)?.with_llc_cores(vec![2, 4])?),
+        Oddity { offline_cpus: vec![6, 7], ..odd("odd-offline-tail", Topology::new(1, 2, 4, 1)?) },
+        Oddity { offline_cpus: vec![3], ..odd("odd-offline-hole", Topology::new(1, 2, 4, 1)?) },
         odd("odd-2x80", Topology::new(1, 2, 80, 1)?),
-        Oddity {
-            without_l3: true,
-            ..odd("odd-no-l3", Topology::new(1, 4, 1, 2)?)
-        },
+        Oddity { without_l3: true, ..odd("odd-no-l3", Topology::new(1, 4, 1, 2)?) },
         odd("odd-x2apic", Topology::new(2, 16, 10, 2)?),
     ])
 }
@@ -69,11 +44,7 @@ mod tests {
     fn every_oddity_is_a_valid_shape() {
         let all = super::oddities().unwrap();
         assert_eq!(all.len(), 8);
-        let x2apic = &all
-            .iter()
-            .find(|o| o.name == "odd-x2apic")
-            .unwrap()
-            .topology;
+        let x2apic = &all.iter().find(|o| o.name == "odd-x2apic").unwrap().topology;
         let layout = crate::ApicLayout::of(x2apic);
         assert!((0..x2apic.total_cpus()).any(|cpu| layout.apic_id(cpu).unwrap() > 255));
     }

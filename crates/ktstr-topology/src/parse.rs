@@ -17,9 +17,7 @@ impl FromStr for Topology {
                 return Err(grammar());
             }
             rest = tail;
-            digits
-                .parse::<u32>()
-                .map_err(|_| TopologyError::TooLarge(name))
+            digits.parse::<u32>().map_err(|_| TopologyError::TooLarge(name))
         };
         let numa_nodes = part('n', "numa_nodes")?;
         let llcs = part('l', "llcs")?;
@@ -34,16 +32,8 @@ impl FromStr for Topology {
 
 impl fmt::Display for Topology {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            numa_nodes,
-            llcs,
-            cores_per_llc,
-            threads_per_core,
-            ..
-        } = self;
-        f.pad(&format!(
-            "{numa_nodes}n{llcs}l{cores_per_llc}c{threads_per_core}t"
-        ))
+        let Self { numa_nodes, llcs, cores_per_llc, threads_per_core, .. } = self;
+        f.pad(&format!("{numa_nodes}n{llcs}l{cores_per_llc}c{threads_per_core}t"))
     }
 }
 
@@ -55,9 +45,7 @@ impl Serialize for Topology {
 
 impl<'de> Deserialize<'de> for Topology {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(D::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

@@ -52,11 +52,7 @@ static PRESETS: LazyLock<Vec<Preset>> = LazyLock::new(|| {
         .filter_map(|&(name, n, l, c, t)| {
             let large = name.starts_with("252cpu-") || name.starts_with("4numa-192cpu-");
             let memory_mib = if large { MEMORY_MIB.1 } else { MEMORY_MIB.0 };
-            Topology::new(n, l, c, t).ok().map(|topology| Preset {
-                name,
-                topology,
-                memory_mib,
-            })
+            Topology::new(n, l, c, t).ok().map(|topology| Preset { name, topology, memory_mib })
         })
         .collect()
 });
@@ -82,20 +78,9 @@ mod tests {
         assert_eq!(presets().len(), 25);
         for p in presets() {
             let t = &p.topology;
-            let numa = if t.numa_nodes > 1 {
-                format!("{}numa-", t.numa_nodes)
-            } else {
-                String::new()
-            };
-            let smt = if t.threads_per_core > 1 {
-                "smt"
-            } else {
-                "nosmt"
-            };
-            assert_eq!(
-                p.name,
-                format!("{numa}{}cpu-{}llc-{smt}", t.total_cpus(), t.llcs)
-            );
+            let numa = if t.numa_nodes > 1 { format!("{}numa-", t.numa_nodes) } else { String::new() };
+            let smt = if t.threads_per_core > 1 { "smt" } else { "nosmt" };
+            assert_eq!(p.name, format!("{numa}{}cpu-{}llc-{smt}", t.total_cpus(), t.llcs));
         }
     }
 
@@ -103,9 +88,7 @@ mod tests {
     fn the_default_bounds_admit_fifteen() {
         let admitted = presets()
             .iter()
-            .filter(|p| {
-                crate::TopologyConstraints::DEFAULT.accepts_no_perf_mode(&p.topology, u32::MAX)
-            })
+            .filter(|p| crate::TopologyConstraints::DEFAULT.accepts_no_perf_mode(&p.topology, u32::MAX))
             .count();
         assert_eq!(admitted, 15);
     }

@@ -70,12 +70,7 @@ fn differ<T: PartialEq + std::fmt::Debug>(
     if wanted == seen {
         return Ok(());
     }
-    Err(ReadBackMismatch {
-        subject: subject(),
-        what,
-        wanted: format!("{wanted:?}"),
-        seen: format!("{seen:?}"),
-    })
+    Err(ReadBackMismatch { subject: subject(), what, wanted: format!("{wanted:?}"), seen: format!("{seen:?}") })
 }
 
 impl Topology {
@@ -87,25 +82,11 @@ impl Topology {
         let layout = ApicLayout::of(self);
         let machine = || "the machine".to_owned();
         let total = self.total_cpus();
-        differ(
-            machine,
-            "number of CPUs",
-            &(total as usize),
-            &seen.cpus.len(),
-        )?;
-        differ(
-            machine,
-            "number of nodes",
-            &(self.numa_nodes as usize),
-            &seen.nodes.len(),
-        )?;
+        differ(machine, "number of CPUs", &(total as usize), &seen.cpus.len())?;
+        differ(machine, "number of nodes", &(self.numa_nodes as usize), &seen.nodes.len())?;
         let places: Vec<_> = (0..total).filter_map(|cpu| layout.place(cpu)).collect();
         let group = |keep: &dyn Fn(usize) -> bool| -> Vec<u32> {
-            (0u32..)
-                .zip(&places)
-                .filter(|(cpu, _)| keep(*cpu as usize))
-                .map(|(cpu, _)| cpu)
-                .collect()
+            (0u32..).zip(&places).filter(|(cpu, _)| keep(*cpu as usize)).map(|(cpu, _)| cpu).collect()
         };
         let mut package_of_node = BTreeMap::new();
         for (number, cpu) in (0u32..).zip(&seen.cpus) {
@@ -114,19 +95,9 @@ impl Topology {
             differ(subject, "number", &number, &cpu.cpu)?;
             differ(subject, "online", &true, &cpu.online)?;
             let siblings = group(&|o| places[o].llc == place.llc && places[o].core == place.core);
-            differ(
-                subject,
-                "set of thread siblings",
-                &siblings,
-                &cpu.thread_siblings,
-            )?;
+            differ(subject, "set of thread siblings", &siblings, &cpu.thread_siblings)?;
             let llc = group(&|o| places[o].llc == place.llc);
-            differ(
-                subject,
-                "set of CPUs sharing the last-level cache",
-                &llc,
-                &cpu.llc_cpus,
-            )?;
+            differ(subject, "set of CPUs sharing the last-level cache", &llc, &cpu.llc_cpus)?;
             differ(subject, "node", &place.node, &cpu.node)?;
             let package = *package_of_node.entry(place.node).or_insert(cpu.package_id);
             differ(subject, "package", &package, &cpu.package_id)?;
@@ -135,33 +106,18 @@ impl Topology {
         packages.sort_unstable();
         packages.dedup();
         if self.nodes().is_none() {
-            differ(
-                machine,
-                "number of packages",
-                &(self.numa_nodes as usize),
-                &packages.len(),
-            )?;
+            differ(machine, "number of packages", &(self.numa_nodes as usize), &packages.len())?;
         }
         self.check_nodes(seen, &places)
     }
 
-    fn check_nodes(
-        &self,
-        seen: &ReadBack,
-        places: &[crate::CpuPlace],
-    ) -> Result<(), ReadBackMismatch> {
+    fn check_nodes(&self, seen: &ReadBack, places: &[crate::CpuPlace]) -> Result<(), ReadBackMismatch> {
         for (number, node) in (0u32..).zip(&seen.nodes) {
             let subject = || format!("node {number}");
             differ(subject, "number", &number, &node.node)?;
-            let cpus: Vec<u32> = (0u32..)
-                .zip(places)
-                .filter(|(_, p)| p.node == number)
-                .map(|(cpu, _)| cpu)
-                .collect();
+            let cpus: Vec<u32> = (0u32..).zip(places).filter(|(_, p)| p.node == number).map(|(cpu, _)| cpu).collect();
             differ(subject, "set of CPUs", &cpus, &node.cpus)?;
-            let distances: Vec<u32> = (0..self.numa_nodes)
-                .map(|to| u32::from(self.distance(number, to)))
-                .collect();
+            let distances: Vec<u32> = (0..self.numa_nodes).map(|to| u32::from(self.distance(number, to))).collect();
             differ(subject, "distances", &distances, &node.distances)?;
             differ(subject, "has memory", &true, &(node.memory_mib > 0))?;
         }
@@ -172,15 +128,9 @@ impl Topology {
     #[must_use]
     pub fn ideal_read_back(&self) -> ReadBack {
         let layout = ApicLayout::of(self);
-        let places: Vec<_> = (0..self.total_cpus())
-            .filter_map(|cpu| layout.place(cpu))
-            .collect();
+        let places: Vec<_> = (0..self.total_cpus()).filter_map(|cpu| layout.place(cpu)).collect();
         let with = |keep: &dyn Fn(&crate::CpuPlace) -> bool| -> Vec<u32> {
-            (0u32..)
-                .zip(&places)
-                .filter(|(_, p)| keep(p))
-                .map(|(cpu, _)| cpu)
-                .collect()
+            (0u32..).zip(&places).filter(|(_, p)| keep(p)).map(|(cpu, _)| cpu).collect()
         };
         let cpus = (0u32..)
             .zip(&places)
@@ -198,9 +148,7 @@ impl Topology {
             .map(|node| NodeSeen {
                 node,
                 memory_mib: 256,
-                distances: (0..self.numa_nodes)
-                    .map(|to| u32::from(self.distance(node, to)))
-                    .collect(),
+                distances: (0..self.numa_nodes).map(|to| u32::from(self.distance(node, to))).collect(),
                 cpus: with(&|p| p.node == node),
             })
             .collect();
@@ -215,10 +163,7 @@ mod tests {
     #[test]
     fn the_machine_asked_for_is_accepted_for_every_preset() {
         for preset in crate::presets() {
-            preset
-                .topology
-                .check_read_back(&preset.topology.ideal_read_back())
-                .unwrap();
+            preset.topology.check_read_back(&preset.topology.ideal_read_back()).unwrap();
         }
     }
 
@@ -226,14 +171,7 @@ mod tests {
     fn every_preset_refuses_every_other_preset() {
         for a in crate::presets() {
             for b in crate::presets().iter().filter(|b| b.name != a.name) {
-                assert!(
-                    a.topology
-                        .check_read_back(&b.topology.ideal_read_back())
-                        .is_err(),
-                    "{} {}",
-                    a.name,
-                    b.name
-                );
+                assert!(a.topology.check_read_back(&b.topology.ideal_read_back()).is_err(), "{} {}", a.name, b.name);
             }
         }
     }
@@ -244,10 +182,7 @@ mod tests {
         let mut seen = shape.ideal_read_back();
         seen.cpus[2].llc_cpus = vec![0, 1, 2, 3];
         let text = shape.check_read_back(&seen).unwrap_err().to_string();
-        assert!(
-            text.starts_with("CPU 2: set of CPUs sharing the last-level cache is [0, 1, 2, 3]"),
-            "{text}"
-        );
+        assert!(text.starts_with("CPU 2: set of CPUs sharing the last-level cache is [0, 1, 2, 3]"), "{text}");
     }
 
     #[test]

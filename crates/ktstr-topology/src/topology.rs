@@ -24,9 +24,7 @@ pub struct Topology {
 #[non_exhaustive]
 pub enum TopologyError {
     /// Not of the form `NnNlNcNt`.
-    #[error(
-        "`{0}` is not a topology: write it as NnNlNcNt, like 1n2l4c2t (nodes, caches, cores, threads)"
-    )]
+    #[error("`{0}` is not a topology: write it as NnNlNcNt, like 1n2l4c2t (nodes, caches, cores, threads)")]
     Grammar(String),
     /// A part is zero.
     #[error("{0} must be above zero")]
@@ -35,9 +33,7 @@ pub enum TopologyError {
     #[error("{0} does not fit 32 bits: ask for a smaller machine")]
     TooLarge(&'static str),
     /// Caches cannot be shared out to nodes evenly.
-    #[error(
-        "{llcs} caches cannot be shared out to {numa_nodes} nodes: llcs must be a multiple of numa_nodes"
-    )]
+    #[error("{llcs} caches cannot be shared out to {numa_nodes} nodes: llcs must be a multiple of numa_nodes")]
     NotMultiple {
         /// Caches of the machine.
         llcs: u32,
@@ -88,15 +84,7 @@ impl Topology {
         if !fits {
             return Err(TopologyError::TooLarge("the number of CPUs"));
         }
-        Ok(Self {
-            numa_nodes,
-            llcs,
-            cores_per_llc,
-            threads_per_core,
-            nodes: None,
-            distances: None,
-            llc_cores: None,
-        })
+        Ok(Self { numa_nodes, llcs, cores_per_llc, threads_per_core, nodes: None, distances: None, llc_cores: None })
     }
 
     /// CPUs of the whole machine.
@@ -111,11 +99,7 @@ impl Topology {
     /// CPUs in the largest last-level cache.
     #[must_use]
     pub fn max_cpus_per_llc(&self) -> u32 {
-        let cores = self
-            .llc_cores
-            .as_ref()
-            .and_then(|c| c.iter().max().copied())
-            .unwrap_or(self.cores_per_llc);
+        let cores = self.llc_cores.as_ref().and_then(|c| c.iter().max().copied()).unwrap_or(self.cores_per_llc);
         cores * self.threads_per_core
     }
 
@@ -132,16 +116,12 @@ impl Topology {
     pub fn with_nodes(mut self, nodes: Vec<NumaNode>) -> Result<Self, TopologyError> {
         let llcs: u32 = nodes.iter().map(|n| n.llcs).sum();
         if llcs != self.llcs {
-            return Err(TopologyError::Nodes(format!(
-                "they hold {llcs} caches, the machine {}",
-                self.llcs
-            )));
+            return Err(TopologyError::Nodes(format!("they hold {llcs} caches, the machine {}", self.llcs)));
         }
         if nodes.iter().any(|n| n.memory_mib == 0) {
             return Err(TopologyError::Nodes("each node needs memory".to_owned()));
         }
-        let count = u32::try_from(nodes.len())
-            .map_err(|_| TopologyError::TooLarge("the number of nodes"))?;
+        let count = u32::try_from(nodes.len()).map_err(|_| TopologyError::TooLarge("the number of nodes"))?;
         self.numa_nodes = count;
         self.nodes = Some(nodes);
         self.distances = None;
@@ -161,20 +141,13 @@ impl Topology {
         for (i, row) in distances.iter().enumerate() {
             for (j, &distance) in row.iter().enumerate() {
                 if i == j && distance != DISTANCE_LOCAL {
-                    return bad(format!(
-                        "node {i} is {distance} from itself, must be {DISTANCE_LOCAL}"
-                    ));
+                    return bad(format!("node {i} is {distance} from itself, must be {DISTANCE_LOCAL}"));
                 }
                 if i != j && distance <= DISTANCE_LOCAL {
-                    return bad(format!(
-                        "node {i} to {j} is {distance}, must be above {DISTANCE_LOCAL}"
-                    ));
+                    return bad(format!("node {i} to {j} is {distance}, must be above {DISTANCE_LOCAL}"));
                 }
                 if distance != distances[j][i] {
-                    return bad(format!(
-                        "node {i} to {j} is {distance}, and {} the other way",
-                        distances[j][i]
-                    ));
+                    return bad(format!("node {i} to {j} is {distance}, and {} the other way", distances[j][i]));
                 }
             }
         }
@@ -188,16 +161,10 @@ impl Topology {
     /// When there is not one number above zero for each cache.
     pub fn with_llc_cores(mut self, cores: Vec<u32>) -> Result<Self, TopologyError> {
         if cores.len() != self.llcs as usize || cores.contains(&0) {
-            return Err(TopologyError::LlcCores(format!(
-                "one number above zero for each of {} caches",
-                self.llcs
-            )));
+            return Err(TopologyError::LlcCores(format!("one number above zero for each of {} caches", self.llcs)));
         }
         let total = cores.iter().try_fold(0u32, |sum, &c| sum.checked_add(c));
-        if total
-            .and_then(|t| t.checked_mul(self.threads_per_core))
-            .is_none()
-        {
+        if total.and_then(|t| t.checked_mul(self.threads_per_core)).is_none() {
             return Err(TopologyError::TooLarge("the number of CPUs"));
         }
         self.cores_per_llc = cores.iter().copied().max().unwrap_or(self.cores_per_llc);
@@ -214,9 +181,7 @@ impl Topology {
     /// Cores of each cache.
     #[must_use]
     pub fn llc_cores(&self) -> Vec<u32> {
-        self.llc_cores
-            .clone()
-            .unwrap_or_else(|| vec![self.cores_per_llc; self.llcs as usize])
+        self.llc_cores.clone().unwrap_or_else(|| vec![self.cores_per_llc; self.llcs as usize])
     }
 
     /// Whether caches differ in size.
@@ -229,13 +194,10 @@ impl Topology {
     #[must_use]
     pub fn llc_nodes(&self) -> Vec<u32> {
         match &self.nodes {
-            Some(nodes) => (0u32..)
-                .zip(nodes)
-                .flat_map(|(node, n)| std::iter::repeat_n(node, n.llcs as usize))
-                .collect(),
-            None => (0..self.llcs)
-                .map(|llc| llc / (self.llcs / self.numa_nodes))
-                .collect(),
+            Some(nodes) => {
+                (0u32..).zip(nodes).flat_map(|(node, n)| std::iter::repeat_n(node, n.llcs as usize)).collect()
+            }
+            None => (0..self.llcs).map(|llc| llc / (self.llcs / self.numa_nodes)).collect(),
         }
     }
 

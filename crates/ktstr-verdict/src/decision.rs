@@ -3,8 +3,8 @@
 use crate::exit::{SidecarBits, Verdict};
 use crate::host_class::{HostClass, classify_host_error};
 use crate::marker::{
-    ExpectAutoReproSatisfied, HarnessFault, PostVmAssertionFailure, SchedulerBuildRefused,
-    ScxBpfErrorMatcherMismatch, SurvivesStormViolated,
+    ExpectAutoReproSatisfied, HarnessFault, PostVmAssertionFailure, SchedulerBuildRefused, ScxBpfErrorMatcherMismatch,
+    SurvivesStormViolated,
 };
 use crate::outcome::AssertResult;
 use anyhow::Error;
@@ -30,10 +30,7 @@ pub struct Decision {
 
 impl Decision {
     fn new(verdict: Verdict, message: impl Into<String>) -> Self {
-        Self {
-            verdict,
-            message: message.into(),
-        }
+        Self { verdict, message: message.into() }
     }
 
     /// The verdict.
@@ -74,31 +71,20 @@ fn of_result(result: &AssertResult, policy: Policy) -> Decision {
         return Decision::new(Verdict::Skip, result.texts(Verdict::Skip));
     }
     match result.fold() {
-        Verdict::Fail if policy.expect_err => Decision::new(
-            Verdict::Pass,
-            format!("failed as expected: {}", result.texts(Verdict::Fail)),
-        ),
+        Verdict::Fail if policy.expect_err => {
+            Decision::new(Verdict::Pass, format!("failed as expected: {}", result.texts(Verdict::Fail)))
+        }
         Verdict::Fail => Decision::new(Verdict::Fail, result.texts(Verdict::Fail)),
         Verdict::Inconclusive if policy.expect_err => Decision::new(
             Verdict::Fail,
-            format!(
-                "expected a failure, but the test was inconclusive: {}",
-                result.texts(Verdict::Inconclusive)
-            ),
+            format!("expected a failure, but the test was inconclusive: {}", result.texts(Verdict::Inconclusive)),
         ),
-        _ if policy.expect_err => {
-            Decision::new(Verdict::Fail, "expected a failure, but the test passed")
-        }
+        _ if policy.expect_err => Decision::new(Verdict::Fail, "expected a failure, but the test passed"),
         Verdict::Inconclusive if policy.allow_inconclusive => Decision::new(
             Verdict::Pass,
-            format!(
-                "inconclusive, which this test allows: {}",
-                result.texts(Verdict::Inconclusive)
-            ),
+            format!("inconclusive, which this test allows: {}", result.texts(Verdict::Inconclusive)),
         ),
-        Verdict::Inconclusive => {
-            Decision::new(Verdict::Inconclusive, result.texts(Verdict::Inconclusive))
-        }
+        Verdict::Inconclusive => Decision::new(Verdict::Inconclusive, result.texts(Verdict::Inconclusive)),
         Verdict::Pass | Verdict::Skip => Decision::new(Verdict::Pass, ""),
     }
 }
@@ -121,10 +107,7 @@ fn of_error(error: &Error, policy: Policy) -> Decision {
     } else if has::<ExpectAutoReproSatisfied>(error) {
         Decision::new(Verdict::Pass, format!("reproduced as expected: {}", text()))
     } else if policy.expect_err && has::<ScxBpfErrorMatcherMismatch>(error) {
-        Decision::new(
-            Verdict::Fail,
-            format!("another error than the expected one: {}", text()),
-        )
+        Decision::new(Verdict::Fail, format!("another error than the expected one: {}", text()))
     } else if policy.expect_err {
         Decision::new(Verdict::Pass, format!("failed as expected: {}", text()))
     } else {
@@ -134,5 +117,5 @@ fn of_error(error: &Error, policy: Policy) -> Decision {
 
 /// As a context anywhere (`downcast_ref` on the outer error) or as a cause anywhere (the chain).
 fn has<T: std::error::Error + Send + Sync + 'static>(error: &Error) -> bool {
-    error.downcast_ref::<T>().is_some() || error.chain().any(|cause| cause.is::<T>())
+    error.downcast_ref::<T>().is_some() || error.chain().any(<dyn std::error::Error + 'static>::is::<T>)
 }

@@ -60,20 +60,14 @@ pub struct TopologyInsufficient {
 impl KernelUnavailable {
     /// What is missing, and the one command to run.
     pub fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            fix: fix.into(),
-        }
+        Self { what: what.into(), fix: fix.into() }
     }
 }
 
 impl TopologyInsufficient {
     /// What is needed, and what there is.
     pub fn new(wanted: impl Into<String>, have: impl Into<String>) -> Self {
-        Self {
-            wanted: wanted.into(),
-            have: have.into(),
-        }
+        Self { wanted: wanted.into(), have: have.into() }
     }
 }
 
@@ -87,12 +81,7 @@ macro_rules! new_from_what {
         }
     )*};
 }
-new_from_what!(
-    PerfModeUnavailable,
-    CpuBudgetUnsatisfiable,
-    TopologyUnrepresentable,
-    ResourceContention
-);
+new_from_what!(PerfModeUnavailable, CpuBudgetUnsatisfiable, TopologyUnrepresentable, ResourceContention);
 
 /// What a host class does to a test; the reason carries no prefix.
 #[must_use]
@@ -115,11 +104,7 @@ pub enum HostClass {
 /// Finds the first host class of the table in `error`'s chain, as a cause or as a context.
 pub fn classify_host_error(error: &Error, no_skip: bool) -> HostClass {
     let skip = |reason: String| {
-        if no_skip {
-            HostClass::Fail { reason }
-        } else {
-            HostClass::Skip { reason }
-        }
+        if no_skip { HostClass::Fail { reason } } else { HostClass::Skip { reason } }
     };
     let fail = |reason: String| HostClass::Fail { reason };
     if let Some(reason) = reason_of::<KernelUnavailable>(error) {

@@ -14,7 +14,7 @@ pub use host_class::{
     TopologyInsufficient, TopologyUnrepresentable, classify_host_error,
 };
 pub use marker::{
-    ExpectAutoReproSatisfied, HarnessFault, PostVmAssertionFailure, SchedulerBuildRefused,
-    ScxBpfErrorMatcherMismatch, SurvivesStormViolated,
+    ExpectAutoReproSatisfied, HarnessFault, PostVmAssertionFailure, SchedulerBuildRefused, ScxBpfErrorMatcherMismatch,
+    SurvivesStormViolated,
 };
 pub use outcome::{AssertResult, CgroupStats, CheckKind, Detail, Outcome};

@@ -43,10 +43,7 @@ pub struct Detail {
 impl Detail {
     /// A detail of a known kind.
     pub fn new(kind: CheckKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-        }
+        Self { kind, message: message.into() }
     }
 }
 
@@ -144,10 +141,7 @@ pub struct AssertResult {
 
 impl AssertResult {
     fn of(outcome: Outcome) -> Self {
-        Self {
-            outcomes: vec![outcome],
-            ..Self::default()
-        }
+        Self { outcomes: vec![outcome], ..Self::default() }
     }
 
     /// One passed check.
@@ -157,23 +151,17 @@ impl AssertResult {
 
     /// One skip.
     pub fn skip(reason: impl Into<String>) -> Self {
-        Self::of(Outcome::Skip {
-            reason: reason.into(),
-        })
+        Self::of(Outcome::Skip { reason: reason.into() })
     }
 
     /// One failed check.
     pub fn fail(detail: impl Into<Detail>) -> Self {
-        Self::of(Outcome::Fail {
-            detail: detail.into(),
-        })
+        Self::of(Outcome::Fail { detail: detail.into() })
     }
 
     /// One check that proved nothing.
     pub fn inconclusive(detail: impl Into<Detail>) -> Self {
-        Self::of(Outcome::Inconclusive {
-            detail: detail.into(),
-        })
+        Self::of(Outcome::Inconclusive { detail: detail.into() })
     }
 
     /// Adds one outcome.
@@ -204,11 +192,7 @@ impl AssertResult {
                 Verdict::Fail => 3,
             }
         }
-        self.outcomes
-            .iter()
-            .map(Outcome::verdict)
-            .max_by_key(|v| rank(*v))
-            .unwrap_or(Verdict::Pass)
+        self.outcomes.iter().map(Outcome::verdict).max_by_key(|v| rank(*v)).unwrap_or(Verdict::Pass)
     }
 
     /// Whether there are outcomes and all of them are skips.
@@ -226,11 +210,7 @@ impl AssertResult {
     /// The texts of all outcomes with this verdict, joined by newlines.
     #[must_use]
     pub fn texts(&self, verdict: Verdict) -> String {
-        let texts = self
-            .outcomes
-            .iter()
-            .filter(|o| o.verdict() == verdict)
-            .map(Outcome::text);
+        let texts = self.outcomes.iter().filter(|o| o.verdict() == verdict).map(Outcome::text);
         texts.collect::<Vec<_>>().join("\n")
     }
 }

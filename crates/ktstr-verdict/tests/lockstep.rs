@@ -5,14 +5,7 @@ use anyhow::{Error, anyhow};
 use ktstr_verdict::*;
 use proptest::prelude::*;
 
-const HOSTS: [&str; 6] = [
-    "kernel",
-    "perf",
-    "budget",
-    "unrepresentable",
-    "contention",
-    "insufficient",
-];
+const HOSTS: [&str; 6] = ["kernel", "perf", "budget", "unrepresentable", "contention", "insufficient"];
 const MARKERS: [&str; 6] = ["harness", "post_vm", "build", "storm", "repro", "matcher"];
 
 /// 'P'ass, 'S'kip, 'I'nconclusive, 'F'ail of a list of outcomes.
@@ -83,11 +76,7 @@ fn check(result: &Result<AssertResult, Error>, policy: Policy, wanted: char) {
     let bits = decision.bits();
     assert_eq!(decision.verdict(), verdict, "{result:?} {policy:?}");
     assert_eq!(decision.exit_code(), exit, "{result:?} {policy:?}");
-    assert_eq!(
-        [bits.passed, bits.skipped, bits.inconclusive],
-        flags,
-        "{result:?} {policy:?}"
-    );
+    assert_eq!([bits.passed, bits.skipped, bits.inconclusive], flags, "{result:?} {policy:?}");
 }
 
 fn policies() -> impl Iterator<Item = Policy> {
@@ -95,11 +84,7 @@ fn policies() -> impl Iterator<Item = Policy> {
 }
 
 fn policy_of(bits: u8) -> Policy {
-    Policy {
-        expect_err: bits & 1 != 0,
-        allow_inconclusive: bits & 2 != 0,
-        no_skip: bits & 4 != 0,
-    }
+    Policy { expect_err: bits & 1 != 0, allow_inconclusive: bits & 2 != 0, no_skip: bits & 4 != 0 }
 }
 
 fn result_of(outcomes: &[char]) -> AssertResult {
@@ -109,20 +94,15 @@ fn result_of(outcomes: &[char]) -> AssertResult {
         'I' => Outcome::Inconclusive { detail: "d".into() },
         _ => Outcome::Fail { detail: "d".into() },
     });
-    AssertResult {
-        outcomes: outcomes.collect(),
-        ..AssertResult::default()
-    }
+    AssertResult { outcomes: outcomes.collect(), ..AssertResult::default() }
 }
 
 #[test]
 fn every_list_of_up_to_four_outcomes_under_every_policy() {
     let mut lists: Vec<Vec<char>> = vec![vec![]];
     for _ in 0..4 {
-        let longer: Vec<Vec<char>> = lists
-            .iter()
-            .flat_map(|l| "PSIF".chars().map(move |c| [l.as_slice(), &[c]].concat()))
-            .collect();
+        let longer: Vec<Vec<char>> =
+            lists.iter().flat_map(|l| "PSIF".chars().map(move |c| [l.as_slice(), &[c]].concat())).collect();
         lists.extend(longer);
     }
     for list in &lists {
@@ -136,10 +116,7 @@ fn every_list_of_up_to_four_outcomes_under_every_policy() {
 fn every_host_class_with_every_set_of_markers_at_every_depth_under_every_policy() {
     for host in std::iter::once(None).chain(HOSTS.map(Some)) {
         for set in 0..1usize << MARKERS.len() {
-            let markers: Vec<&str> = (0..MARKERS.len())
-                .filter(|i| set & (1 << i) != 0)
-                .map(|i| MARKERS[i])
-                .collect();
+            let markers: Vec<&str> = (0..MARKERS.len()).filter(|i| set & (1 << i) != 0).map(|i| MARKERS[i]).collect();
             for (below, above) in (0..=4).flat_map(|b| (0..=4).map(move |a| (b, a))) {
                 let error = (0..below).fold(root(host), |e, i| e.context(format!("below {i}")));
                 let error = markers.iter().fold(error, |e, m| marked(Some(e), m));
@@ -164,9 +141,7 @@ fn a_marker_as_root_counts_as_one_in_context() {
 
 #[test]
 fn a_host_class_as_context_counts_as_one_in_the_chain() {
-    let error = anyhow!("root")
-        .context(ResourceContention::new("busy"))
-        .context("above");
+    let error = anyhow!("root").context(ResourceContention::new("busy")).context("above");
     check(&Err(error), Policy::default(), 'S');
 }
 

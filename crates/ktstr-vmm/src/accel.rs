@@ -38,12 +38,7 @@ pub struct AccelChoice {
 /// # Errors
 /// A value that is not one of the four, or one that this version cannot run.
 pub fn choose_accel(wanted: Option<&str>) -> Result<AccelChoice> {
-    let choice = |accel, why: &str| {
-        Ok(AccelChoice {
-            accel,
-            why: why.to_owned(),
-        })
-    };
+    let choice = |accel, why: &str| Ok(AccelChoice { accel, why: why.to_owned() });
     match wanted {
         None | Some("auto") => choice(Accel::Tcg, "auto: this version has no monitor for kvm"),
         Some("tcg") => choice(Accel::Tcg, "asked for"),
@@ -63,12 +58,7 @@ mod tests {
     #[test]
     fn a_bad_value_is_answered_with_the_four() {
         let text = choose_accel(Some("fast")).unwrap_err().to_string();
-        assert!(
-            ["auto", "kvm", "tcg", "sim"]
-                .iter()
-                .all(|a| text.contains(a)),
-            "{text}"
-        );
+        assert!(["auto", "kvm", "tcg", "sim"].iter().all(|a| text.contains(a)), "{text}");
         assert_eq!(choose_accel(None).unwrap().accel, Accel::Tcg);
     }
 }

@@ -25,14 +25,7 @@ const ALWAYS: &[&str] = &[
 #[must_use]
 pub fn kernel_command_line(config: &VmConfig) -> String {
     let mut words: Vec<String> = ALWAYS.iter().map(|w| (*w).to_owned()).collect();
-    words.push(
-        if config.verbose {
-            "loglevel=7"
-        } else {
-            "quiet"
-        }
-        .to_owned(),
-    );
+    words.push(if config.verbose { "loglevel=7" } else { "quiet" }.to_owned());
     words.push(format!("ktstr.port={GUEST_PORT}"));
     words.extend(config.cmdline_extra.iter().cloned());
     words.join(" ")

@@ -55,8 +55,7 @@ pub enum Spoil {
 impl Default for VmConfig {
     fn default() -> Self {
         // A shape of ones is always valid; the fallback is never taken.
-        let topology =
-            Topology::new(1, 1, 1, 1).unwrap_or_else(|_| unreachable!("1n1l1c1t is a valid shape"));
+        let topology = Topology::new(1, 1, 1, 1).unwrap_or_else(|_| unreachable!("1n1l1c1t is a valid shape"));
         Self {
             kernel: PathBuf::new(),
             initramfs: Vec::new(),

@@ -44,11 +44,6 @@ impl Deadlines {
 impl Default for Deadlines {
     fn default() -> Self {
         let minute = Duration::from_secs(60);
-        Self {
-            boot: minute,
-            attach: minute,
-            test: minute,
-            shutdown: minute,
-        }
+        Self { boot: minute, attach: minute, test: minute, shutdown: minute }
     }
 }

@@ -119,11 +119,7 @@ impl Vm {
 }
 
 fn start_readers(pipes: Pipes, sender: &Sender<Event>) -> Vec<JoinHandle<()>> {
-    let Pipes {
-        console,
-        channel,
-        stderr,
-    } = pipes;
+    let Pipes { console, channel, stderr } = pipes;
     vec![
         reader(channel, sender.clone(), Event::Channel, true),
         reader(console, sender.clone(), Event::Console, false),
@@ -186,8 +182,7 @@ impl<'a> Life<'a> {
             stderr: Vec::new(),
             host_delay: HostDelay::default(),
         };
-        life.phases_us
-            .insert("start".into(), micros(start.elapsed()));
+        life.phases_us.insert("start".into(), micros(start.elapsed()));
         if let Spoil::Replay(bytes) = &config.spoil {
             life.transcript.feed(bytes, 0);
         }
@@ -200,10 +195,7 @@ impl<'a> Life<'a> {
             let limit = self.config.deadlines.of(self.phase);
             let left = limit.saturating_sub(self.phase_start.elapsed());
             if left.is_zero() {
-                return VmEnd::Deadline {
-                    phase: self.phase,
-                    after: limit,
-                };
+                return VmEnd::Deadline { phase: self.phase, after: limit };
             }
             if connected {
                 match events.recv_timeout(left.min(TICK)) {
@@ -275,10 +267,7 @@ impl<'a> Life<'a> {
         if reached == self.phase {
             return;
         }
-        self.phases_us.insert(
-            format!("{:?}", self.phase).to_lowercase(),
-            micros(self.phase_start.elapsed()),
-        );
+        self.phases_us.insert(format!("{:?}", self.phase).to_lowercase(), micros(self.phase_start.elapsed()));
         self.phase = reached;
         self.phase_start = Instant::now();
         self.sample_delay();
@@ -294,12 +283,8 @@ impl<'a> Life<'a> {
     }
 
     fn finish(mut self, end: VmEnd) -> VmRun {
-        self.phases_us.insert(
-            format!("{:?}", self.phase).to_lowercase(),
-            micros(self.phase_start.elapsed()),
-        );
-        self.phases_us
-            .insert("total".into(), micros(self.start.elapsed()));
+        self.phases_us.insert(format!("{:?}", self.phase).to_lowercase(), micros(self.phase_start.elapsed()));
+        self.phases_us.insert("total".into(), micros(self.start.elapsed()));
         VmRun {
             end,
             transcript: self.transcript,
@@ -315,13 +300,7 @@ impl<'a> Life<'a> {
 }
 
 fn ended(status: ExitStatus) -> VmEnd {
-    if status.success() {
-        VmEnd::PoweredOff
-    } else {
-        VmEnd::MonitorDied {
-            status: status.to_string(),
-        }
-    }
+    if status.success() { VmEnd::PoweredOff } else { VmEnd::MonitorDied { status: status.to_string() } }
 }
 
 fn micros(duration: Duration) -> u64 {
@@ -338,14 +317,9 @@ fn keep_tail(kept: &mut Vec<u8>, bytes: &[u8], limit: usize) {
 /// Sums run time and run delay over the threads of a process (kernel: Documentation/scheduler/sched-stats.rst).
 fn read_delay(pid: u32) -> Option<HostDelay> {
     let mut sum = HostDelay::default();
-    for task in std::fs::read_dir(format!("/proc/{pid}/task"))
-        .ok()?
-        .flatten()
-    {
+    for task in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
         let text = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-        let mut fields = text
-            .split_ascii_whitespace()
-            .map(|f| f.parse::<u64>().unwrap_or(0));
+        let mut fields = text.split_ascii_whitespace().map(|f| f.parse::<u64>().unwrap_or(0));
         sum.run_ns += fields.next().unwrap_or(0);
         sum.run_delay_ns += fields.next().unwrap_or(0);
     }

@@ -83,14 +83,7 @@ impl Decoder {
     /// Expects a stream with this nonce.
     #[must_use]
     pub const fn new(nonce: Nonce) -> Self {
-        Self {
-            nonce,
-            pending: Vec::new(),
-            frames: 0,
-            bytes: 0,
-            done: false,
-            fault: None,
-        }
+        Self { nonce, pending: Vec::new(), frames: 0, bytes: 0, done: false, fault: None }
     }
 
     /// Takes more bytes; the answer is what became whole. After a fault everything is ignored.
@@ -188,17 +181,11 @@ impl Decoder {
         }
         let seen = Nonce(u64_at(have, 16));
         if seen != self.nonce {
-            return Err(StreamFault::Nonce {
-                wanted: self.nonce,
-                seen,
-            });
+            return Err(StreamFault::Nonce { wanted: self.nonce, seen });
         }
         let sequence = u64_at(have, 8);
         if sequence != self.frames {
-            return Err(StreamFault::Sequence {
-                wanted: self.frames,
-                seen: sequence,
-            });
+            return Err(StreamFault::Sequence { wanted: self.frames, seen: sequence });
         }
         Ok(())
     }

@@ -19,19 +19,9 @@ pub fn encode_panic_noalloc(out: &mut [u8], nonce: u64, sequence: u64, message: 
         return 0;
     }
     let head = header(Kind::Panic as u8, sequence, nonce, payload_len);
-    let clean = message.bytes().map(|b| {
-        if b.is_ascii_graphic() && b != b'"' && b != b'\\' || b == b' ' {
-            b
-        } else {
-            b'?'
-        }
-    });
-    let bytes = head
-        .iter()
-        .copied()
-        .chain(BEFORE.iter().copied())
-        .chain(clean)
-        .chain(AFTER.iter().copied());
+    let clean =
+        message.bytes().map(|b| if b.is_ascii_graphic() && b != b'"' && b != b'\\' || b == b' ' { b } else { b'?' });
+    let bytes = head.iter().copied().chain(BEFORE.iter().copied()).chain(clean).chain(AFTER.iter().copied());
     for (slot, byte) in out.iter_mut().zip(bytes) {
         *slot = byte;
     }

@@ -28,11 +28,7 @@ impl Encoder {
     /// Starts a stream.
     #[must_use]
     pub const fn new(nonce: Nonce) -> Self {
-        Self {
-            nonce,
-            frames: 0,
-            bytes: 0,
-        }
+        Self { nonce, frames: 0, bytes: 0 }
     }
 
     /// The sequence number of the next frame.
@@ -52,12 +48,7 @@ impl Encoder {
             .filter(|_| payload.len() <= MAX_PAYLOAD)
             .ok_or(EncodeError::TooLarge(payload.len()))?;
         let mut out = Vec::with_capacity(HEADER_LEN + payload.len() + TRAILER_LEN);
-        out.extend_from_slice(&header(
-            message.kind() as u8,
-            self.frames,
-            self.nonce.0,
-            len,
-        ));
+        out.extend_from_slice(&header(message.kind() as u8, self.frames, self.nonce.0, len));
         out.extend_from_slice(&payload);
         out.extend_from_slice(&crc32c::crc32c(&out).to_le_bytes());
         self.frames += 1;
@@ -68,10 +59,7 @@ impl Encoder {
     /// The last frame, which says how much there was.
     #[must_use]
     pub fn bye(&mut self) -> Vec<u8> {
-        let bye = Message::Bye(Bye {
-            frames: self.frames,
-            bytes: self.bytes,
-        });
+        let bye = Message::Bye(Bye { frames: self.frames, bytes: self.bytes });
         // Two numbers are always representable and small.
         self.encode(&bye).unwrap_or_default()
     }

@@ -13,7 +13,6 @@ pub use emergency::encode_panic_noalloc;
 pub use encode::{EncodeError, Encoder};
 pub use frame::{HEADER_LEN, MAGIC, MAX_PAYLOAD, TRAILER_LEN, VERSION};
 pub use message::{
-    Bye, Hello, Kind, Message, Nonce, PanicReport, ProcessSeen, SCHEMA, SchedulerSeen, Stage,
-    TestReport, When,
+    Bye, Hello, Kind, Message, Nonce, PanicReport, ProcessSeen, SCHEMA, SchedulerSeen, Stage, TestReport, When,
 };
 pub use transcript::Transcript;

@@ -39,25 +39,10 @@ pub enum Kind {
 
 impl Kind {
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
-        use Kind::{
-            Bye, Console, ExitCode, Hello, Metrics, Outcome, Panic, Phase, Profraw, Scheduler,
-            SchedulerLog,
-        };
-        [
-            Hello,
-            Console,
-            Scheduler,
-            SchedulerLog,
-            Phase,
-            Metrics,
-            Outcome,
-            Panic,
-            Profraw,
-            ExitCode,
-            Bye,
-        ]
-        .into_iter()
-        .find(|kind| *kind as u8 == byte)
+        use Kind::{Bye, Console, ExitCode, Hello, Metrics, Outcome, Panic, Phase, Profraw, Scheduler, SchedulerLog};
+        [Hello, Console, Scheduler, SchedulerLog, Phase, Metrics, Outcome, Panic, Profraw, ExitCode, Bye]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
     }
 }
 

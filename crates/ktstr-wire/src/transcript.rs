@@ -14,10 +14,7 @@ impl Transcript {
     /// Of the attempt with this nonce.
     #[must_use]
     pub const fn new(nonce: Nonce) -> Self {
-        Self {
-            decoder: Decoder::new(nonce),
-            messages: Vec::new(),
-        }
+        Self { decoder: Decoder::new(nonce), messages: Vec::new() }
     }
 
     /// Takes bytes that arrived at `at_us` of the host's clock; the answer is how many messages became whole.

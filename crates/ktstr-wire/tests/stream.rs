@@ -1,8 +1,7 @@
 //! Streams, whole and spoiled.
+#![allow(clippy::unwrap_used)]
 
-use ktstr_wire::{
-    Encoder, Message, Nonce, PanicReport, Stage, StreamFault, TestReport, Transcript,
-};
+use ktstr_wire::{Encoder, Message, Nonce, PanicReport, Stage, StreamFault, TestReport, Transcript};
 use proptest::prelude::*;
 
 const NONCE: Nonce = Nonce(42);
@@ -11,20 +10,13 @@ fn messages() -> Vec<Message> {
     vec![
         Message::Phase("test".into()),
         Message::Console("Linux version".into()),
-        Message::Outcome(TestReport {
-            ok: None,
-            err: Some("no".into()),
-            stage: Stage::Test,
-        }),
+        Message::Outcome(TestReport { ok: None, err: Some("no".into()), stage: Stage::Test }),
     ]
 }
 
 fn stream(messages: &[Message]) -> Vec<u8> {
     let mut encoder = Encoder::new(NONCE);
-    let mut bytes: Vec<u8> = messages
-        .iter()
-        .flat_map(|m| encoder.encode(m).unwrap())
-        .collect();
+    let mut bytes: Vec<u8> = messages.iter().flat_map(|m| encoder.encode(m).unwrap()).collect();
     bytes.extend(encoder.bye());
     bytes
 }
@@ -93,10 +85,7 @@ fn an_earlier_attempt_s_stream_is_refused_at_its_first_frame() {
     let mut transcript = Transcript::new(Nonce(43));
     transcript.feed(&stream(&messages()), 0);
     assert!(transcript.messages().is_empty());
-    assert!(matches!(
-        transcript.fault(),
-        Some(StreamFault::Nonce { .. })
-    ));
+    assert!(matches!(transcript.fault(), Some(StreamFault::Nonce { .. })));
 }
 
 #[test]

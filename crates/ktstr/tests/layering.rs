@@ -56,10 +56,7 @@ fn packages(metadata: &Value) -> Vec<Package> {
     let one = |package: &Value| Package {
         name: text(&package["name"]),
         kind: kind(&text(&package["manifest_path"])),
-        uses: list(&package["dependencies"])
-            .iter()
-            .map(|d| text(&d["name"]))
-            .collect(),
+        uses: list(&package["dependencies"]).iter().map(|d| text(&d["name"])).collect(),
     };
     list(&metadata["packages"]).iter().map(one).collect()
 }
@@ -72,9 +69,7 @@ fn violations(packages: &[Package]) -> Vec<String> {
     for Package { name, kind, uses } in packages {
         let own = rank(name);
         if own.is_none() && *kind == Kind::Crate {
-            found.push(format!(
-                "{name} has no place in the order: add it to the table of crates and to ORDER"
-            ));
+            found.push(format!("{name} has no place in the order: add it to the table of crates and to ORDER"));
         }
         for used in uses.iter().filter(|used| is_member(used)) {
             let theirs = rank(used);
@@ -84,9 +79,7 @@ fn violations(packages: &[Package]) -> Vec<String> {
                 Kind::Tests => theirs.is_some(),
             };
             if !allowed {
-                found.push(format!(
-                    "{name} uses {used}, which it may not know: move the code or the dependency up"
-                ));
+                found.push(format!("{name} uses {used}, which it may not know: move the code or the dependency up"));
             }
         }
     }
@@ -94,49 +87,27 @@ fn violations(packages: &[Package]) -> Vec<String> {
 }
 
 fn package(name: &str, uses: &[&str]) -> Package {
-    Package {
-        name: name.to_owned(),
-        kind: Kind::Crate,
-        uses: uses.iter().map(ToString::to_string).collect(),
-    }
+    Package { name: name.to_owned(), kind: Kind::Crate, uses: uses.iter().map(ToString::to_string).collect() }
 }
 
 #[test]
 fn every_crate_uses_only_crates_above_it() {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args([
-            "metadata",
-            "--no-deps",
-            "--format-version",
-            "1",
-            "--offline",
-        ])
+        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo runs, for it started this test");
-    assert!(
-        output.status.success(),
-        "cargo metadata: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     let metadata = serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
     let packages = packages(&metadata);
-    assert!(
-        packages
-            .iter()
-            .any(|p| p.name == DOOR && !p.uses.is_empty()),
-        "the workspace was not read"
-    );
+    assert!(packages.iter().any(|p| p.name == DOOR && !p.uses.is_empty()), "the workspace was not read");
     assert_eq!(violations(&packages), Vec::<String>::new());
 }
 
 #[test]
 fn a_dependency_on_a_lower_line_is_found() {
-    let found = violations(&[
-        package("ktstr-wire", &["ktstr-vmm", "serde"]),
-        package("ktstr-vmm", &["ktstr-wire"]),
-    ]);
+    let found = violations(&[package("ktstr-wire", &["ktstr-vmm", "serde"]), package("ktstr-vmm", &["ktstr-wire"])]);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].starts_with("ktstr-wire uses ktstr-vmm"));
 }
@@ -148,27 +119,16 @@ fn a_crate_that_the_order_does_not_name_is_found() {
 
 #[test]
 fn an_example_knows_what_a_user_knows() {
-    let example = Package {
-        kind: Kind::Example,
-        ..package("first-test", &["ktstr", "ktstr-vmm"])
-    };
+    let example = Package { kind: Kind::Example, ..package("first-test", &["ktstr", "ktstr-vmm"]) };
     let found = violations(&[example, package("ktstr", &[]), package("ktstr-vmm", &[])]);
     assert_eq!(found.len(), 1, "{found:?}");
 }
 
 #[test]
 fn a_package_of_tests_uses_everything_and_is_used_by_nothing() {
-    let tests = Package {
-        kind: Kind::Tests,
-        ..package("fault-tests", &["ktstr-sidecar", "ktstr"])
-    };
+    let tests = Package { kind: Kind::Tests, ..package("fault-tests", &["ktstr-sidecar", "ktstr"]) };
     let wire = package("ktstr-wire", &["fault-tests"]);
-    let found = violations(&[
-        tests,
-        wire,
-        package("ktstr", &[]),
-        package("ktstr-sidecar", &[]),
-    ]);
+    let found = violations(&[tests, wire, package("ktstr", &[]), package("ktstr-sidecar", &[])]);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].starts_with("ktstr-wire uses fault-tests"));
 }

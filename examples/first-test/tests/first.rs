@@ -25,15 +25,7 @@ declare_scheduler!(BPFLAND, {
 // `llcs`, `cores` and `threads` are the machine: two last-level caches with two cores each, one thread in a core, so
 // four CPUs. `max_cpus` keeps the gauntlet to presets that a laptop can boot. `not_stuck` and `isolation` are the
 // checks: every worker makes progress, and none leaves the CPUs its cgroup was given.
-#[ktstr_test(
-    llcs = 2,
-    cores = 2,
-    threads = 1,
-    max_cpus = 16,
-    duration_s = 2,
-    not_stuck,
-    isolation
-)]
+#[ktstr_test(llcs = 2, cores = 2, threads = 1, max_cpus = 16, duration_s = 2, not_stuck, isolation)]
 fn steady_eevdf(ctx: &Ctx) -> Result<AssertResult> {
     // Two cgroups that keep every CPU busy for `duration_s`; what they did is checked and returned.
     scenarios::steady(ctx)
@@ -55,13 +47,8 @@ fn steady_bpfland(ctx: &Ctx) -> Result<AssertResult> {
     execute_defs(
         ctx,
         vec![
-            CgroupDef::named("fast")
-                .workers(2)
-                .work_type(WorkType::SpinWait)
-                .cpu_weight(200),
-            CgroupDef::named("slow")
-                .workers(2)
-                .work_type(WorkType::bursty_ms(50, 100)),
+            CgroupDef::named("fast").workers(2).work_type(WorkType::SpinWait).cpu_weight(200),
+            CgroupDef::named("slow").workers(2).work_type(WorkType::bursty_ms(50, 100)),
         ],
     )
 }
@@ -71,9 +58,7 @@ fn steady_bpfland(ctx: &Ctx) -> Result<AssertResult> {
 #[ktstr_test(host_only)]
 fn the_host_has_a_cpu(ctx: &Ctx) -> Result<AssertResult> {
     // A claim compares a value and says both sides when it does not hold.
-    ctx.claim("CPUs of this host")
-        .value(ctx.topology().total_cpus())
-        .at_least(1);
+    ctx.claim("CPUs of this host").value(ctx.topology().total_cpus()).at_least(1);
     Ok(AssertResult::pass())
 }
 

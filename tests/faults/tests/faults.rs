@@ -1,4 +1,5 @@
 //! Each fault on a real machine: a stock kernel, QEMU, and a published scheduler where one is named.
+#![allow(clippy::unwrap_used)]
 
 use ktstr_sidecar::{SidecarRecord, read_records};
 use std::path::Path;
@@ -44,15 +45,15 @@ fn fails_with(run: &Run, why: &str) {
     assert_eq!(run.output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("ktstr: FAIL: "), "{stderr}");
     assert!(stderr.contains(why), "`{why}` is not in:\n{stderr}");
-    let [record] = &run.records[..] else {
-        panic!("{} records", run.records.len())
-    };
+    let [record] = &run.records[..] else { panic!("{} records", run.records.len()) };
     assert!(!record.passed && !record.skipped && !record.inconclusive);
 }
 
 fn spoiled(spoil: &str, why: &str) {
     fails_with(
-        &run_with("passes", |c| drop(c.env("KTSTR_SPOIL", spoil))),
+        &run_with("passes", |c| {
+            c.env("KTSTR_SPOIL", spoil);
+        }),
         why,
     );
 }
@@ -66,26 +67,17 @@ fn a_run_that_nothing_goes_wrong_in_passes() {
 
 #[test]
 fn a_failed_claim_fails_the_test() {
-    fails_with(
-        &run_with("fails", |_| {}),
-        "claim `the answer`: 41 is not 42",
-    );
+    fails_with(&run_with("fails", |_| {}), "claim `the answer`: 41 is not 42");
 }
 
 #[test]
 fn a_pass_under_expect_err_fails() {
-    fails_with(
-        &run_with("expects_an_error", |_| {}),
-        "expected a failure, but the test passed",
-    );
+    fails_with(&run_with("expects_an_error", |_| {}), "expected a failure, but the test passed");
 }
 
 #[test]
 fn a_panic_of_the_test_function_is_never_a_pass() {
-    fails_with(
-        &run_with("panics", |_| {}),
-        "the test function panicked on purpose",
-    );
+    fails_with(&run_with("panics", |_| {}), "the test function panicked on purpose");
 }
 
 #[test]
@@ -95,18 +87,12 @@ fn a_clean_power_off_before_the_verdict_is_never_a_pass() {
 
 #[test]
 fn a_kernel_panic_mid_test_is_never_a_pass() {
-    fails_with(
-        &run_with("crashes_the_kernel", |_| {}),
-        "Kernel panic - not syncing",
-    );
+    fails_with(&run_with("crashes_the_kernel", |_| {}), "Kernel panic - not syncing");
 }
 
 #[test]
 fn a_kernel_that_never_reaches_init_is_never_a_pass() {
-    fails_with(
-        &run_with("never_reaches_init", |_| {}),
-        "Kernel panic - not syncing",
-    );
+    fails_with(&run_with("never_reaches_init", |_| {}), "Kernel panic - not syncing");
 }
 
 #[test]
@@ -116,10 +102,7 @@ fn a_fatal_signal_in_pid_1_is_said_and_never_a_pass() {
 
 #[test]
 fn a_guest_that_hangs_ends_at_its_deadline() {
-    fails_with(
-        &run_with("hangs", |_| {}),
-        "no end of the Test phase within 3 s",
-    );
+    fails_with(&run_with("hangs", |_| {}), "no end of the Test phase within 3 s");
 }
 
 #[test]
@@ -141,50 +124,41 @@ fn one_flipped_bit_is_never_a_pass() {
 fn a_stream_of_an_earlier_attempt_is_never_a_pass() {
     let dir = tempfile::tempdir().unwrap();
     let kept = dir.path().join("stream");
-    let run = run_with("passes", |c| drop(c.env("KTSTR_KEEP_STREAM", &kept)));
+    let run = run_with("passes", |c| {
+        c.env("KTSTR_KEEP_STREAM", &kept);
+    });
     assert_eq!(run.output.status.code(), Some(0), "{}", run.stderr());
-    spoiled(
-        &format!("replay:{}", kept.display()),
-        "frame of another attempt",
-    );
+    spoiled(&format!("replay:{}", kept.display()), "frame of another attempt");
 }
 
 #[test]
 fn another_topology_than_the_declared_one_is_never_a_pass() {
-    spoiled(
-        "topology:1n2l1c1t",
-        "not the machine that was asked for: CPU 0: set of CPUs sharing the last-level cache",
-    );
+    spoiled("topology:1n2l1c1t", "not the machine that was asked for: CPU 0: set of CPUs sharing the last-level cache");
 }
 
 #[test]
 fn a_missing_monitor_is_a_skip_that_names_its_package() {
-    let run = run_with("passes", |c| drop(c.env("PATH", "/nonexistent")));
+    let run = run_with("passes", |c| {
+        c.env("PATH", "/nonexistent");
+    });
     assert_eq!(run.output.status.code(), Some(0), "{}", run.stderr());
-    assert!(
-        run.stderr().contains("ktstr: SKIP: ") && run.stderr().contains("qemu-system-x86"),
-        "{}",
-        run.stderr()
-    );
+    assert!(run.stderr().contains("ktstr: SKIP: ") && run.stderr().contains("qemu-system-x86"), "{}", run.stderr());
     assert!(run.records[0].skipped && !run.records[0].passed);
     let strict = run_with("passes", |c| {
-        drop(c.env("PATH", "/nonexistent").env("KTSTR_NO_SKIP_MODE", ""))
+        c.env("PATH", "/nonexistent").env("KTSTR_NO_SKIP_MODE", "");
     });
     fails_with(&strict, "qemu-system-x86");
 }
 
 #[test]
 fn a_missing_scheduler_binary_is_never_a_pass() {
-    fails_with(
-        &run_with("under_another_binary", |_| {}),
-        "was not found in the target directories or the cache",
-    );
+    fails_with(&run_with("under_another_binary", |_| {}), "was not found in the target directories or the cache");
 }
 
 #[test]
 fn a_scheduler_that_exits_at_once_is_never_a_pass() {
     let run = run_with("under_another_binary", |c| {
-        drop(c.env("KTSTR_SCHEDULER", "/bin/true"))
+        c.env("KTSTR_SCHEDULER", "/bin/true");
     });
     fails_with(&run, "exited with status 0 before it attached");
 }
@@ -192,33 +166,24 @@ fn a_scheduler_that_exits_at_once_is_never_a_pass() {
 #[test]
 fn a_scheduler_that_never_attaches_is_never_a_pass() {
     let run = run_with("under_another_binary", |c| {
-        drop(c.env("KTSTR_SCHEDULER", "/bin/sleep"))
+        c.env("KTSTR_SCHEDULER", "/bin/sleep");
     });
     fails_with(&run, "and never attached");
 }
 
 #[test]
 fn a_scheduler_that_leaves_cleanly_mid_test_fails_it() {
-    fails_with(
-        &run_with("scheduler_leaves", |_| {}),
-        "did not last through the test",
-    );
+    fails_with(&run_with("scheduler_leaves", |_| {}), "did not last through the test");
 }
 
 #[test]
 fn a_scheduler_that_is_killed_mid_test_fails_it() {
-    fails_with(
-        &run_with("scheduler_is_killed", |_| {}),
-        "did not last through the test",
-    );
+    fails_with(&run_with("scheduler_is_killed", |_| {}), "did not last through the test");
 }
 
 #[test]
 fn an_attribute_without_its_machinery_fails_loudly() {
-    fails_with(
-        &run_with("wants_what_is_not_there_yet", |_| {}),
-        "not supported yet: wprof",
-    );
+    fails_with(&run_with("wants_what_is_not_there_yet", |_| {}), "not supported yet: wprof");
 }
 
 #[test]
@@ -230,10 +195,7 @@ fn a_record_that_cannot_be_written_leaves_the_verdict_alone() {
     let run = fixture("passes", &below).output().unwrap();
     let stderr = String::from_utf8_lossy(&run.stderr).into_owned();
     assert_eq!(run.status.code(), Some(0), "{stderr}");
-    assert!(
-        stderr.contains("the record is missing, the verdict stands"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("the record is missing, the verdict stands"), "{stderr}");
     let failed = fixture("fails", &below).output().unwrap();
     assert_eq!(failed.status.code(), Some(1));
 }
@@ -241,17 +203,9 @@ fn a_record_that_cannot_be_written_leaves_the_verdict_alone() {
 #[test]
 fn a_full_disk_under_the_record_leaves_the_verdict_alone() {
     let dir = tempfile::tempdir().unwrap();
-    let mounted = rustix::mount::mount(
-        "tmpfs",
-        dir.path(),
-        "tmpfs",
-        rustix::mount::MountFlags::empty(),
-        Some(c"size=4k"),
-    );
-    assert!(
-        mounted.is_ok(),
-        "this test mounts a file system of its own and needs root"
-    );
+    let mounted =
+        rustix::mount::mount("tmpfs", dir.path(), "tmpfs", rustix::mount::MountFlags::empty(), Some(c"size=4k"));
+    assert!(mounted.is_ok(), "this test mounts a file system of its own and needs root");
     let filler = std::fs::write(dir.path().join("filler"), [0u8; 4096]);
     let passes = fixture("passes", dir.path()).output().unwrap();
     let fails = fixture("fails", dir.path()).output().unwrap();
@@ -266,10 +220,7 @@ fn a_full_disk_under_the_record_leaves_the_verdict_alone() {
 #[test]
 fn a_runner_that_is_killed_leaves_no_monitor_behind() {
     let dir = tempfile::tempdir().unwrap();
-    let mut runner = fixture("hangs", dir.path())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut runner = fixture("hangs", dir.path()).stderr(Stdio::null()).spawn().unwrap();
     let monitor = wait_for(|| child_named(runner.id(), "qemu-system-x86"));
     runner.kill().unwrap();
     runner.wait().unwrap();
@@ -283,10 +234,7 @@ fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(
-            start.elapsed() < Duration::from_secs(20),
-            "it never happened"
-        );
+        assert!(start.elapsed() < Duration::from_secs(20), "it never happened");
         std::thread::yield_now();
     }
 }
@@ -295,12 +243,8 @@ fn child_named(parent: u32, name: &str) -> Option<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).ok()?;
     tasks.flatten().find_map(|task| {
         let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
-        children
-            .split_ascii_whitespace()
-            .filter_map(|pid| pid.parse().ok())
-            .find(|pid: &u32| {
-                std::fs::read_to_string(format!("/proc/{pid}/comm"))
-                    .is_ok_and(|comm| comm.trim().starts_with(&name[..15]))
-            })
+        children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).find(|pid: &u32| {
+            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim().starts_with(&name[..15]))
+        })
     })
 }

@@ -3,8 +3,7 @@
 use super::{text, texts};
 use anyhow::Result;
 use ktstr_kernel::{
-    decompose_version_for_compare, kernel_accepts, parse_kernel_list, sanitize_kernel_label,
-    strip_kernel_suffix,
+    decompose_version_for_compare, kernel_accepts, parse_kernel_list, sanitize_kernel_label, strip_kernel_suffix,
 };
 use serde_json::{Value, json};
 
@@ -15,9 +14,9 @@ pub fn sanitize(case: &Value) -> Result<Value> {
 
 /// The entries of a list.
 pub fn list(case: &Value) -> Result<Value> {
-    let entries = parse_kernel_list(text(case, "in")?).into_iter().map(|k| {
-        json!({ "label": k.label, "sanitized": k.sanitized.as_str(), "path": k.path.to_string_lossy() })
-    });
+    let entries = parse_kernel_list(text(case, "in")?)
+        .into_iter()
+        .map(|k| json!({ "label": k.label, "sanitized": k.sanitized.as_str(), "path": k.path.to_string_lossy() }));
     Ok(entries.collect::<Vec<_>>().into())
 }
 
@@ -33,18 +32,13 @@ pub fn compare(case: &Value) -> Result<Value> {
 
 /// Whether the kernel is accepted.
 pub fn accepts(case: &Value) -> Result<Value> {
-    Ok(json!(kernel_accepts(
-        text(case, "label")?,
-        &texts(case, "specs")?
-    )))
+    Ok(json!(kernel_accepts(text(case, "label")?, &texts(case, "specs")?)))
 }
 
 /// The bare name and label, or an error.
 pub fn strip(case: &Value) -> Result<Value> {
-    Ok(
-        match strip_kernel_suffix(text(case, "name")?, &texts(case, "labels")?) {
-            Ok((name, label)) => json!({ "ok": { "name": name, "label": label } }),
-            Err(_) => json!({ "err": true }),
-        },
-    )
+    Ok(match strip_kernel_suffix(text(case, "name")?, &texts(case, "labels")?) {
+        Ok((name, label)) => json!({ "ok": { "name": name, "label": label } }),
+        Err(_) => json!({ "err": true }),
+    })
 }

@@ -14,18 +14,11 @@ type Check = fn(&Value) -> Result<Value>;
 
 /// Runs every file of a directory; the answer is whether all cases passed.
 pub fn run(dir: &Path) -> Result<bool> {
-    let listing =
-        std::fs::read_dir(dir).with_context(|| format!("failed to list {}", dir.display()))?;
-    let mut files: Vec<PathBuf> = listing
-        .filter_map(|e| Some(e.ok()?.path()))
-        .filter(|p| p.extension().is_some_and(|e| e == "json"))
-        .collect();
+    let listing = std::fs::read_dir(dir).with_context(|| format!("failed to list {}", dir.display()))?;
+    let mut files: Vec<PathBuf> =
+        listing.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.extension().is_some_and(|e| e == "json")).collect();
     files.sort();
-    ensure!(
-        !files.is_empty(),
-        "{} holds no vectors: nothing would be checked",
-        dir.display()
-    );
+    ensure!(!files.is_empty(), "{} holds no vectors: nothing would be checked", dir.display());
     let (mut passed, mut failed) = (0u64, 0u64);
     for file in files {
         match run_file(&file) {
@@ -46,8 +39,7 @@ pub fn run(dir: &Path) -> Result<bool> {
 fn run_file(file: &Path) -> Result<(u64, u64)> {
     let document: Value = serde_json::from_slice(&std::fs::read(file)?)?;
     let function = document["function"].as_str().context("no `function`")?;
-    let check = check_of(function)
-        .with_context(|| format!("`{function}` is not a function with vectors"))?;
+    let check = check_of(function).with_context(|| format!("`{function}` is not a function with vectors"))?;
     let cases = document["cases"].as_array().context("no `cases`")?;
     ensure!(!cases.is_empty(), "no cases");
     let (mut passed, mut failed) = (0, 0);
@@ -58,11 +50,7 @@ fn run_file(file: &Path) -> Result<(u64, u64)> {
             passed += 1;
         } else {
             failed += 1;
-            println!(
-                "{} case {index}: input {}, expected {wanted}, got {got}",
-                file.display(),
-                input(case)
-            );
+            println!("{} case {index}: input {}, expected {wanted}, got {got}", file.display(), input(case));
         }
     }
     Ok((passed, failed))
@@ -97,20 +85,14 @@ fn expected(case: &Value) -> Value {
 
 fn input(case: &Value) -> Value {
     let fields = case.as_object().cloned().unwrap_or_default();
-    fields
-        .into_iter()
-        .filter(|(k, _)| !EXPECTED.contains(&k.as_str()))
-        .collect::<serde_json::Map<_, _>>()
-        .into()
+    fields.into_iter().filter(|(k, _)| !EXPECTED.contains(&k.as_str())).collect::<serde_json::Map<_, _>>().into()
 }
 
 /// Equal, with numbers compared as numbers: 14 is 14.0.
 fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
-        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len() && a.iter().all(|(k, v)| b.get(k).is_some_and(|w| same(v, w)))
         }
@@ -120,35 +102,22 @@ fn same(a: &Value, b: &Value) -> bool {
 
 /// A field that must be a text.
 fn text<'a>(case: &'a Value, key: &str) -> Result<&'a str> {
-    case[key]
-        .as_str()
-        .with_context(|| format!("`{key}` is not a text"))
+    case[key].as_str().with_context(|| format!("`{key}` is not a text"))
 }
 
 /// A field that must be a whole number.
 fn number(case: &Value, key: &str) -> Result<u32> {
-    let n = case[key]
-        .as_u64()
-        .with_context(|| format!("`{key}` is not a whole number"))?;
+    let n = case[key].as_u64().with_context(|| format!("`{key}` is not a whole number"))?;
     u32::try_from(n).with_context(|| format!("`{key}` does not fit 32 bits"))
 }
 
 /// A field that must be a flag.
 fn flag(case: &Value, key: &str) -> Result<bool> {
-    case[key]
-        .as_bool()
-        .with_context(|| format!("`{key}` is not a flag"))
+    case[key].as_bool().with_context(|| format!("`{key}` is not a flag"))
 }
 
 /// A field that must be a list of texts.
 fn texts<'a>(case: &'a Value, key: &str) -> Result<Vec<&'a str>> {
-    let list = case[key]
-        .as_array()
-        .with_context(|| format!("`{key}` is not a list"))?;
-    list.iter()
-        .map(|v| {
-            v.as_str()
-                .with_context(|| format!("`{key}` holds something else than texts"))
-        })
-        .collect()
+    let list = case[key].as_array().with_context(|| format!("`{key}` is not a list"))?;
+    list.iter().map(|v| v.as_str().with_context(|| format!("`{key}` holds something else than texts"))).collect()
 }

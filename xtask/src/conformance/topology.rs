@@ -23,11 +23,7 @@ pub fn parse(case: &Value) -> Result<Value> {
 pub fn presets(case: &Value) -> Result<Value> {
     let c = &case["constraints"];
     let bound = |key: &str| {
-        if c[key].is_null() {
-            Ok(None)
-        } else {
-            number(c, key).map(Some)
-        }
+        if c[key].is_null() { Ok(None) } else { number(c, key).map(Some) }
     };
     let least = |key: &str| bound(key).map(|b| b.unwrap_or(0));
     let constraints = TopologyConstraints {
@@ -60,8 +56,5 @@ pub fn presets(case: &Value) -> Result<Value> {
 
 /// MiB of memory.
 pub fn memory(case: &Value) -> Result<Value> {
-    Ok(json!(vm_memory_mib(
-        number(case, "cpus")?,
-        number(case, "entry_mib")?
-    )))
+    Ok(json!(vm_memory_mib(number(case, "cpus")?, number(case, "entry_mib")?)))
 }

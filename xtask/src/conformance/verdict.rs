@@ -14,17 +14,8 @@ pub fn final_outcome(case: &Value) -> Result<Value> {
     };
     let result = &case["result"];
     let decision = if result.get("outcomes").is_some() {
-        let outcomes = texts(result, "outcomes")?
-            .into_iter()
-            .map(outcome)
-            .collect::<Result<_>>()?;
-        v::final_outcome(
-            &Ok(v::AssertResult {
-                outcomes,
-                ..v::AssertResult::default()
-            }),
-            policy,
-        )
+        let outcomes = texts(result, "outcomes")?.into_iter().map(outcome).collect::<Result<_>>()?;
+        v::final_outcome(&Ok(v::AssertResult { outcomes, ..v::AssertResult::default() }), policy)
     } else {
         v::final_outcome(&Err(error(result)?), policy)
     };
@@ -39,15 +30,9 @@ pub fn final_outcome(case: &Value) -> Result<Value> {
 fn outcome(name: &str) -> Result<v::Outcome> {
     Ok(match name {
         "Pass" => v::Outcome::Pass,
-        "Skip" => v::Outcome::Skip {
-            reason: "vector".into(),
-        },
-        "Inconclusive" => v::Outcome::Inconclusive {
-            detail: "vector".into(),
-        },
-        "Fail" => v::Outcome::Fail {
-            detail: "vector".into(),
-        },
+        "Skip" => v::Outcome::Skip { reason: "vector".into() },
+        "Inconclusive" => v::Outcome::Inconclusive { detail: "vector".into() },
+        "Fail" => v::Outcome::Fail { detail: "vector".into() },
         other => bail!("`{other}` is not an outcome"),
     })
 }
@@ -73,9 +58,7 @@ fn error(result: &Value) -> Result<anyhow::Error> {
             "SchedulerBuildRefused" => error.context(v::SchedulerBuildRefused::new("vector")),
             "SurvivesStormViolated" => error.context(v::SurvivesStormViolated::new("vector")),
             "ExpectAutoReproSatisfied" => error.context(v::ExpectAutoReproSatisfied::new("vector")),
-            "ScxBpfErrorMatcherMismatch" => {
-                error.context(v::ScxBpfErrorMatcherMismatch::new("vector"))
-            }
+            "ScxBpfErrorMatcherMismatch" => error.context(v::ScxBpfErrorMatcherMismatch::new("vector")),
             other => bail!("`{other}` is not a marker"),
         };
     }

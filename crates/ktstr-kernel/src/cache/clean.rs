@@ -21,11 +21,7 @@ impl Cache {
     /// Something could not be removed; what was removed before is gone.
     pub fn clean(&self, keep: usize) -> Result<Cleaned, CacheError> {
         let entries = self.entries()?;
-        let kept: Vec<String> = entries
-            .iter()
-            .take(keep)
-            .map(|e| e.key().to_owned())
-            .collect();
+        let kept: Vec<String> = entries.iter().take(keep).map(|e| e.key().to_owned()).collect();
         let freed = entries.iter().skip(keep).map(super::CacheEntry::size).sum();
         let mut removed = Vec::new();
         for dir in [self.kernels_dir(), self.dir().join("modules")] {
@@ -38,18 +34,13 @@ impl Cache {
                 if name.starts_with('.') || kept.contains(&name) || !item.path().is_dir() {
                     continue;
                 }
-                fs::remove_dir_all(item.path())
-                    .map_err(|e| CacheError::io("remove", &item.path(), e))?;
+                fs::remove_dir_all(item.path()).map_err(|e| CacheError::io("remove", &item.path(), e))?;
                 removed.push(name);
             }
         }
         removed.sort();
         removed.dedup();
-        Ok(Cleaned {
-            removed,
-            kept,
-            freed,
-        })
+        Ok(Cleaned { removed, kept, freed })
     }
 }
 
@@ -70,10 +61,7 @@ mod tests {
         assert_eq!(cleaned.kept, ["7.3.4"]);
         assert_eq!(cleaned.removed, ["6.16.3", "6.18.15"]);
         assert!(cleaned.freed > 0);
-        assert!(
-            cache.dir().join("modules/7.3.4").is_dir()
-                && !cache.dir().join("modules/6.16.3").exists()
-        );
+        assert!(cache.dir().join("modules/7.3.4").is_dir() && !cache.dir().join("modules/6.16.3").exists());
         assert_eq!(cache.clean(0).expect("removable").removed, ["7.3.4"]);
     }
 }

@@ -22,27 +22,16 @@ impl CacheEntry {
     pub fn read(dir: &Path) -> Result<Self, CacheError> {
         let path = dir.join(METADATA);
         let bytes = fs::read(&path).map_err(|e| CacheError::io("read", &path, e))?;
-        let metadata: Metadata =
-            serde_json::from_slice(&bytes).map_err(|e| damaged(dir, &path, e.to_string()))?;
+        let metadata: Metadata = serde_json::from_slice(&bytes).map_err(|e| damaged(dir, &path, e.to_string()))?;
         if metadata.schema != METADATA_SCHEMA {
-            return Err(damaged(
-                dir,
-                &path,
-                format!("has schema {}, not {METADATA_SCHEMA}", metadata.schema),
-            ));
+            return Err(damaged(dir, &path, format!("has schema {}, not {METADATA_SCHEMA}", metadata.schema)));
         }
-        Ok(Self {
-            dir: dir.to_owned(),
-            metadata,
-        })
+        Ok(Self { dir: dir.to_owned(), metadata })
     }
 
     /// Its directory's name, unique in the cache: the version, or version and package revision.
     pub fn key(&self) -> &str {
-        self.dir
-            .file_name()
-            .and_then(|n| n.to_str())
-            .unwrap_or(&self.metadata.version)
+        self.dir.file_name().and_then(|n| n.to_str()).unwrap_or(&self.metadata.version)
     }
 
     /// Its directory.
@@ -80,20 +69,14 @@ impl CacheEntry {
             let Some(record) = self.metadata.files.get(name) else {
                 return Err(damaged(&self.dir, &path, "is not in metadata.json".into()));
             };
-            let size = fs::metadata(&path)
-                .map_err(|e| damaged(&self.dir, &path, e.to_string()))?
-                .len();
+            let size = fs::metadata(&path).map_err(|e| damaged(&self.dir, &path, e.to_string()))?.len();
             if size != record.size {
                 let what = format!("has {size} bytes instead of {}", record.size);
                 return Err(damaged(&self.dir, &path, what));
             }
             let hash = sha256_file(&path).map_err(|e| damaged(&self.dir, &path, e.to_string()))?;
             if hash != record.sha256 {
-                return Err(damaged(
-                    &self.dir,
-                    &path,
-                    "does not have its recorded SHA-256".into(),
-                ));
+                return Err(damaged(&self.dir, &path, "does not have its recorded SHA-256".into()));
             }
         }
         Ok(())
@@ -107,40 +90,23 @@ impl CacheEntry {
     /// Writes `metadata.json` for the files that are in `dir` already, hashing them.
     pub(crate) fn seal(dir: &Path, mut metadata: Metadata) -> Result<(), CacheError> {
         let mut files = BTreeMap::new();
-        for entry in fs::read_dir(dir)
-            .map_err(|e| CacheError::io("read", dir, e))?
-            .flatten()
-        {
+        for entry in fs::read_dir(dir).map_err(|e| CacheError::io("read", dir, e))?.flatten() {
             let path = entry.path();
             let sha256 = sha256_file(&path).map_err(|e| CacheError::io("read", &path, e))?;
-            let size = entry
-                .metadata()
-                .map_err(|e| CacheError::io("inspect", &path, e))?
-                .len();
-            files.insert(
-                entry.file_name().to_string_lossy().into_owned(),
-                FileRecord { sha256, size },
-            );
+            let size = entry.metadata().map_err(|e| CacheError::io("inspect", &path, e))?.len();
+            files.insert(entry.file_name().to_string_lossy().into_owned(), FileRecord { sha256, size });
         }
         metadata.files = files;
         let path = dir.join(METADATA);
-        let mut text = serde_json::to_vec_pretty(&metadata)
-            .map_err(|e| CacheError::io("write", &path, e.into()))?;
+        let mut text = serde_json::to_vec_pretty(&metadata).map_err(|e| CacheError::io("write", &path, e.into()))?;
         text.push(b'\n');
         fs::write(&path, text).map_err(|e| CacheError::io("write", &path, e))
     }
 }
 
 fn damaged(dir: &Path, path: &Path, what: String) -> CacheError {
-    let version = dir
-        .file_name()
-        .map(|n| n.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    CacheError::Damaged {
-        version,
-        path: path.to_owned(),
-        what,
-    }
+    let version = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    CacheError::Damaged { version, path: path.to_owned(), what }
 }
 
 #[cfg(test)]
@@ -191,10 +157,7 @@ pub(crate) mod tests {
             bytes[3] ^= 0x10;
             fs::write(&path, bytes).expect("writable");
             let error = entry.verify().expect_err("damaged").to_string();
-            assert!(
-                error.contains(name) && error.contains("cargo ktstr kernel fetch 6.18.15"),
-                "{error}"
-            );
+            assert!(error.contains(name) && error.contains("cargo ktstr kernel fetch 6.18.15"), "{error}");
         }
     }
 
@@ -203,13 +166,7 @@ pub(crate) mod tests {
         let root = tempfile::tempdir().expect("a scratch directory");
         let entry = plant(&Cache::at(root.path()), "7.3.4", "7.3.4", true);
         fs::write(entry.vmlinux(), "short").expect("writable");
-        assert!(
-            entry
-                .verify()
-                .expect_err("truncated")
-                .to_string()
-                .contains("5 bytes instead of")
-        );
+        assert!(entry.verify().expect_err("truncated").to_string().contains("5 bytes instead of"));
         fs::remove_file(entry.vmlinuz()).expect("removable");
         assert!(entry.verify().is_err());
     }
@@ -218,29 +175,16 @@ pub(crate) mod tests {
     fn the_newest_is_by_version_sched_ext_first_and_never_a_damaged_one() {
         let root = tempfile::tempdir().expect("a scratch directory");
         let cache = Cache::at(root.path());
-        for (version, ext) in [
-            ("6.9.1", false),
-            ("6.18.15", true),
-            ("6.18.9", true),
-            ("7.3-rc7", true),
-            ("8.0", false),
-        ] {
+        for (version, ext) in [("6.9.1", false), ("6.18.15", true), ("6.18.9", true), ("7.3-rc7", true), ("8.0", false)]
+        {
             plant(&cache, version, version, ext);
         }
-        let order: Vec<String> = cache
-            .entries()
-            .expect("readable")
-            .iter()
-            .map(|e| e.key().to_owned())
-            .collect();
+        let order: Vec<String> = cache.entries().expect("readable").iter().map(|e| e.key().to_owned()).collect();
         assert_eq!(order, ["8.0", "7.3-rc7", "6.18.15", "6.18.9", "6.9.1"]);
         let newest = cache.newest().expect("readable").expect("one");
         assert_eq!(newest.key(), "7.3-rc7");
         fs::write(newest.config(), "x").expect("writable");
-        assert_eq!(
-            cache.newest().expect("readable").expect("one").key(),
-            "6.18.15"
-        );
+        assert_eq!(cache.newest().expect("readable").expect("one").key(), "6.18.15");
     }
 
     #[test]
@@ -249,11 +193,7 @@ pub(crate) mod tests {
         let cache = Cache::at(root.path());
         let entry = plant(&cache, "6.18", "6.18", true);
         let text = fs::read_to_string(entry.dir().join(METADATA)).expect("readable");
-        fs::write(
-            entry.dir().join(METADATA),
-            text.replace("\"schema\": 1", "\"schema\": 99"),
-        )
-        .expect("writable");
+        fs::write(entry.dir().join(METADATA), text.replace("\"schema\": 1", "\"schema\": 99")).expect("writable");
         assert_eq!(cache.entry("6.18"), None);
         assert!(cache.entries().expect("readable").is_empty());
     }

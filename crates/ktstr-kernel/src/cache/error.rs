@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     /// No variable says where the cache is, and there is no home directory.
-    #[error(
-        "no place for the cache: KTSTR_CACHE_DIR, XDG_CACHE_HOME and HOME are all unset; set KTSTR_CACHE_DIR"
-    )]
+    #[error("no place for the cache: KTSTR_CACHE_DIR, XDG_CACHE_HOME and HOME are all unset; set KTSTR_CACHE_DIR")]
     NoHome,
     /// The file system is full.
     #[error(
@@ -47,14 +45,8 @@ impl CacheError {
     /// Classifies an I/O error: a full disk gets its own words.
     pub(crate) fn io(action: &'static str, path: &Path, cause: io::Error) -> Self {
         match cause.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace {
-                path: path.to_owned(),
-            },
-            _ => Self::Io {
-                action,
-                path: path.to_owned(),
-                cause,
-            },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { path: path.to_owned() },
+            _ => Self::Io { action, path: path.to_owned(), cause },
         }
     }
 }
@@ -65,24 +57,10 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_told_apart_and_says_how_to_free_some() {
-        let full = CacheError::io(
-            "write",
-            Path::new("/c/vmlinuz"),
-            io::ErrorKind::StorageFull.into(),
-        );
+        let full = CacheError::io("write", Path::new("/c/vmlinuz"), io::ErrorKind::StorageFull.into());
         assert!(matches!(full, CacheError::NoSpace { .. }));
-        assert!(
-            full.to_string().contains("cargo ktstr kernel clean"),
-            "{full}"
-        );
-        let other = CacheError::io(
-            "write",
-            Path::new("/c/x"),
-            io::ErrorKind::PermissionDenied.into(),
-        );
-        assert!(
-            other.to_string().starts_with("failed to write /c/x: "),
-            "{other}"
-        );
+        assert!(full.to_string().contains("cargo ktstr kernel clean"), "{full}");
+        let other = CacheError::io("write", Path::new("/c/x"), io::ErrorKind::PermissionDenied.into());
+        assert!(other.to_string().starts_with("failed to write /c/x: "), "{other}");
     }
 }

@@ -19,10 +19,7 @@ pub fn publish_dir<E: From<CacheError>>(
     fill: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
     let parent = dest.parent().unwrap_or(Path::new("."));
-    let name = dest
-        .file_name()
-        .map(|n| n.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let name = dest.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     fs::create_dir_all(parent).map_err(|e| CacheError::io("create", parent, e))?;
     let _lock = lock(&parent.join(format!(".{name}.lock")))?;
     if !still_wanted() {
@@ -66,10 +63,7 @@ fn lock(path: &Path) -> Result<File, CacheError> {
 /// Removes what a killed process left: under the lock nobody else can be filling one for this name.
 fn remove_abandoned(parent: &Path, name: &str) -> Result<(), CacheError> {
     let prefix = temporary_prefix(name);
-    for entry in fs::read_dir(parent)
-        .map_err(|e| CacheError::io("read", parent, e))?
-        .flatten()
-    {
+    for entry in fs::read_dir(parent).map_err(|e| CacheError::io("read", parent, e))?.flatten() {
         if entry.file_name().to_string_lossy().starts_with(&prefix) {
             let path = entry.path();
             fs::remove_dir_all(&path).map_err(|e| CacheError::io("remove", &path, e))?;
@@ -101,9 +95,7 @@ fn sync_tree(dir: &Path) -> Result<(), CacheError> {
     while let Some(dir) = dirs.pop() {
         for entry in fs::read_dir(&dir).map_err(|e| CacheError::io("read", &dir, e))? {
             let entry = entry.map_err(|e| CacheError::io("read", &dir, e))?;
-            let kind = entry
-                .file_type()
-                .map_err(|e| CacheError::io("inspect", &entry.path(), e))?;
+            let kind = entry.file_type().map_err(|e| CacheError::io("inspect", &entry.path(), e))?;
             if kind.is_dir() {
                 dirs.push(entry.path());
             } else if kind.is_file() {
@@ -116,9 +108,7 @@ fn sync_tree(dir: &Path) -> Result<(), CacheError> {
 }
 
 fn sync(path: &Path) -> Result<(), CacheError> {
-    File::open(path)
-        .and_then(|f| f.sync_all())
-        .map_err(|e| CacheError::io("sync", path, e))
+    File::open(path).and_then(|f| f.sync_all()).map_err(|e| CacheError::io("sync", path, e))
 }
 
 #[cfg(test)]
@@ -143,20 +133,10 @@ mod tests {
             },
         );
         assert!(failed.is_err());
-        assert_eq!(
-            fs::read_to_string(dest.join("file")).expect("still there"),
-            "old"
-        );
+        assert_eq!(fs::read_to_string(dest.join("file")).expect("still there"), "old");
         publish_dir(&dest, || true, |d| put(d, "new")).expect("replaces");
-        assert_eq!(
-            fs::read_to_string(dest.join("file")).expect("replaced"),
-            "new"
-        );
-        let left: Vec<_> = fs::read_dir(root.path())
-            .expect("readable")
-            .flatten()
-            .map(|e| e.file_name())
-            .collect();
+        assert_eq!(fs::read_to_string(dest.join("file")).expect("replaced"), "new");
+        let left: Vec<_> = fs::read_dir(root.path()).expect("readable").flatten().map(|e| e.file_name()).collect();
         assert_eq!(left.len(), 2, "only the entry and its lock: {left:?}");
     }
 
@@ -167,7 +147,6 @@ mod tests {
         fs::create_dir_all(root.path().join(".6.18.tmp-dead/new")).expect("debris");
         publish_dir(&dest, || true, |d| put(d, "x")).expect("publishes");
         assert!(!root.path().join(".6.18.tmp-dead").exists());
-        publish_dir::<CacheError>(&dest, || false, |_| panic!("must not fill"))
-            .expect("nothing to do");
+        publish_dir::<CacheError>(&dest, || false, |_| panic!("must not fill")).expect("nothing to do");
     }
 }

@@ -49,9 +49,7 @@ impl Cache {
 
     /// The entry of that key, if its metadata can be read. Its files are not checked: see [`CacheEntry::verify`].
     pub fn entry(&self, key: &str) -> Option<CacheEntry> {
-        is_key(key)
-            .then(|| CacheEntry::read(&self.kernels_dir().join(key)).ok())
-            .flatten()
+        is_key(key).then(|| CacheEntry::read(&self.kernels_dir().join(key)).ok()).flatten()
     }
 
     /// All entries whose metadata can be read, newest version first; files are not checked.
@@ -71,10 +69,7 @@ impl Cache {
             .filter_map(|e| CacheEntry::read(&e.path()).ok())
             .collect();
         entries.sort_by_cached_key(|e| {
-            Reverse((
-                decompose_version_for_compare(&e.metadata().version),
-                e.key().to_owned(),
-            ))
+            Reverse((decompose_version_for_compare(&e.metadata().version), e.key().to_owned()))
         });
         Ok(entries)
     }
@@ -84,10 +79,7 @@ impl Cache {
     /// # Errors
     /// The directory exists and cannot be read.
     pub fn newest(&self) -> Result<Option<CacheEntry>, CacheError> {
-        let (with, without): (Vec<_>, Vec<_>) = self
-            .entries()?
-            .into_iter()
-            .partition(|e| e.metadata().sched_ext);
+        let (with, without): (Vec<_>, Vec<_>) = self.entries()?.into_iter().partition(|e| e.metadata().sched_ext);
         Ok(with.into_iter().chain(without).find(|e| e.verify().is_ok()))
     }
 }
@@ -106,28 +98,12 @@ mod tests {
         let at = |vars: &'static [(&str, &str)]| {
             Cache::locate(|name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| v.into()))
         };
-        let all = at(&[
-            ("KTSTR_CACHE_DIR", "/c"),
-            ("XDG_CACHE_HOME", "/x"),
-            ("HOME", "/h"),
-        ]);
+        let all = at(&[("KTSTR_CACHE_DIR", "/c"), ("XDG_CACHE_HOME", "/x"), ("HOME", "/h")]);
         assert_eq!(all.expect("found").dir(), Path::new("/c"));
-        let xdg = at(&[
-            ("KTSTR_CACHE_DIR", ""),
-            ("XDG_CACHE_HOME", "/x"),
-            ("HOME", "/h"),
-        ]);
+        let xdg = at(&[("KTSTR_CACHE_DIR", ""), ("XDG_CACHE_HOME", "/x"), ("HOME", "/h")]);
         assert_eq!(xdg.expect("found").dir(), Path::new("/x/ktstr"));
-        assert_eq!(
-            at(&[("HOME", "/h")]).expect("found").dir(),
-            Path::new("/h/.cache/ktstr")
-        );
-        assert!(
-            at(&[])
-                .expect_err("nowhere")
-                .to_string()
-                .contains("KTSTR_CACHE_DIR")
-        );
+        assert_eq!(at(&[("HOME", "/h")]).expect("found").dir(), Path::new("/h/.cache/ktstr"));
+        assert!(at(&[]).expect_err("nowhere").to_string().contains("KTSTR_CACHE_DIR"));
     }
 
     #[test]

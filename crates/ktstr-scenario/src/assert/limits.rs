@@ -70,21 +70,13 @@ impl Assert {
     /// What holds when nobody says otherwise: nothing stands still, and nothing leaves its cpuset.
     #[must_use]
     pub const fn library_defaults() -> Self {
-        Self {
-            not_stuck: Some(true),
-            isolation: Some(true),
-            ..Self::NONE
-        }
+        Self { not_stuck: Some(true), isolation: Some(true), ..Self::NONE }
     }
 
     /// The longest time without progress that is still progress, ms.
     #[must_use]
     pub fn gap_ms(&self) -> u64 {
-        self.max_gap_ms.unwrap_or(if cfg!(debug_assertions) {
-            GAP_MS.1
-        } else {
-            GAP_MS.0
-        })
+        self.max_gap_ms.unwrap_or(if cfg!(debug_assertions) { GAP_MS.1 } else { GAP_MS.0 })
     }
 
     /// Names of the limits in force that this version cannot check.
@@ -95,16 +87,10 @@ impl Assert {
             ("min_work_rate", self.min_work_rate.is_some()),
             ("max_wake_latency_cv", self.max_wake_latency_cv.is_some()),
             ("min_page_locality", self.min_page_locality.is_some()),
-            (
-                "max_cross_node_migration_ratio",
-                self.max_cross_node_migration_ratio.is_some(),
-            ),
+            ("max_cross_node_migration_ratio", self.max_cross_node_migration_ratio.is_some()),
             ("max_imbalance_ratio", self.max_imbalance_ratio.is_some()),
             ("max_local_dsq_depth", self.max_local_dsq_depth.is_some()),
-            (
-                "fail_on_rq_clock_stuck",
-                self.fail_on_rq_clock_stuck == Some(true),
-            ),
+            ("fail_on_rq_clock_stuck", self.fail_on_rq_clock_stuck == Some(true)),
             ("sustained_samples", self.sustained_samples.is_some()),
             ("max_fallback_rate", self.max_fallback_rate.is_some()),
             ("max_keep_last_rate", self.max_keep_last_rate.is_some()),
@@ -121,16 +107,9 @@ mod tests {
 
     #[test]
     fn the_last_layer_that_says_something_wins() {
-        let test = Assert {
-            isolation: Some(false),
-            max_gap_ms: Some(7),
-            ..Assert::NONE
-        };
+        let test = Assert { isolation: Some(false), max_gap_ms: Some(7), ..Assert::NONE };
         let merged = Assert::library_defaults().merge(test);
-        assert_eq!(
-            (merged.not_stuck, merged.isolation, merged.gap_ms()),
-            (Some(true), Some(false), 7)
-        );
+        assert_eq!((merged.not_stuck, merged.isolation, merged.gap_ms()), (Some(true), Some(false), 7));
         assert_eq!(merged.merge(Assert::NONE), merged);
     }
 }

@@ -7,21 +7,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Judges the workers of one cgroup, which were allowed on `cpus` (all when empty) and ran for `ran`.
-pub fn check_group(
-    name: &str,
-    seen: &[Seen],
-    cpus: &[u32],
-    ran: Duration,
-    assert: &Assert,
-) -> AssertResult {
+pub fn check_group(name: &str, seen: &[Seen], cpus: &[u32], ran: Duration, assert: &Assert) -> AssertResult {
     let mut result = AssertResult::default();
     result.cgroups.push(stats(name, seen));
     let mut judge = |kind: CheckKind, broken: Vec<String>| {
         result.push(match broken.is_empty() {
             true => Outcome::Pass,
-            false => Outcome::Fail {
-                detail: Detail::new(kind, broken.join("\n")),
-            },
+            false => Outcome::Fail { detail: Detail::new(kind, broken.join("\n")) },
         });
     };
     if assert.not_stuck == Some(true) || assert.max_gap_ms.is_some() {
@@ -48,10 +40,7 @@ pub fn check_group(
 
 fn stuck(name: &str, seen: &[Seen], limit_ms: u64) -> Vec<String> {
     let limit = limit_ms.saturating_mul(1_000_000);
-    let broken = seen
-        .iter()
-        .enumerate()
-        .filter(|(_, w)| w.gap_ns > limit || w.iterations == 0);
+    let broken = seen.iter().enumerate().filter(|(_, w)| w.gap_ns > limit || w.iterations == 0);
     broken
         .map(|(i, w)| {
             format!(
@@ -68,13 +57,7 @@ fn escaped(name: &str, seen: &[Seen], cpus: &[u32]) -> Vec<String> {
     if cpus.is_empty() {
         return Vec::new();
     }
-    let outside = |w: &Seen| {
-        w.cpus
-            .iter()
-            .copied()
-            .filter(|c| !cpus.contains(c))
-            .collect::<Vec<_>>()
-    };
+    let outside = |w: &Seen| w.cpus.iter().copied().filter(|c| !cpus.contains(c)).collect::<Vec<_>>();
     seen.iter()
         .enumerate()
         .filter(|(_, w)| !outside(w).is_empty())
@@ -87,17 +70,10 @@ fn escaped(name: &str, seen: &[Seen], cpus: &[u32]) -> Vec<String> {
 /// Checks that divide: a zero denominator proves nothing.
 fn ratios(name: &str, seen: &[Seen], assert: &Assert) -> Vec<Outcome> {
     let mut out = Vec::new();
-    let unknown = |kind, what: &str| Outcome::Inconclusive {
-        detail: Detail::new(kind, format!("cgroup `{name}`: {what}")),
-    };
+    let unknown =
+        |kind, what: &str| Outcome::Inconclusive { detail: Detail::new(kind, format!("cgroup `{name}`: {what}")) };
     let judged = |kind, broken: bool, text: String| {
-        if broken {
-            Outcome::Fail {
-                detail: Detail::new(kind, text),
-            }
-        } else {
-            Outcome::Pass
-        }
+        if broken { Outcome::Fail { detail: Detail::new(kind, text) } } else { Outcome::Pass }
     };
     if let Some(limit) = assert.max_spread_pct {
         out.push(match spread_pct(seen) {
@@ -149,10 +125,7 @@ fn spread_pct(seen: &[Seen]) -> Option<f64> {
     Some(float(most - least) / mean * 100.0)
 }
 
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "figures for people and ratios: 52 bits are plenty"
-)]
+#[allow(clippy::cast_precision_loss, reason = "figures for people and ratios: 52 bits are plenty")]
 fn float(n: u64) -> f64 {
     n as f64
 }
@@ -163,11 +136,7 @@ fn stats(name: &str, seen: &[Seen]) -> CgroupStats {
         name: name.to_owned(),
         workers: u32::try_from(seen.len()).unwrap_or(u32::MAX),
         iterations: seen.iter().map(|w| w.iterations).sum(),
-        max_gap_ms: seen
-            .iter()
-            .map(|w| w.gap_ns)
-            .max()
-            .map_or(0.0, |ns| float(ns) / 1e6),
+        max_gap_ms: seen.iter().map(|w| w.gap_ns).max().map_or(0.0, |ns| float(ns) / 1e6),
         spread_pct: spread_pct(seen).unwrap_or(0.0),
         migrations: seen.iter().map(|w| w.migrations).sum(),
         p99_wake_us: quantile_ns(seen, 0.99).map_or(0.0, |ns| float(ns) / 1e3),
@@ -182,11 +151,7 @@ mod tests {
     use ktstr_verdict::Verdict;
 
     fn worker(iterations: u64) -> Seen {
-        Seen {
-            iterations,
-            cpus: vec![0],
-            ..Seen::default()
-        }
+        Seen { iterations, cpus: vec![0], ..Seen::default() }
     }
 
     fn verdict(seen: &[Seen], cpus: &[u32], assert: Assert) -> Verdict {
@@ -195,88 +160,39 @@ mod tests {
 
     #[test]
     fn a_worker_that_stands_still_is_named() {
-        let still = Seen {
-            gap_ns: 5_000_000_000,
-            gap_cpu: 3,
-            gap_at_ns: 250_000_000,
-            ..worker(9)
-        };
-        let assert = Assert {
-            not_stuck: Some(true),
-            ..Assert::NONE
-        };
-        let result = check_group(
-            "a",
-            &[worker(1), still],
-            &[],
-            Duration::from_secs(1),
-            &assert,
-        );
+        let still = Seen { gap_ns: 5_000_000_000, gap_cpu: 3, gap_at_ns: 250_000_000, ..worker(9) };
+        let assert = Assert { not_stuck: Some(true), ..Assert::NONE };
+        let result = check_group("a", &[worker(1), still], &[], Duration::from_secs(1), &assert);
         assert_eq!(result.fold(), Verdict::Fail);
-        assert!(
-            result.outcomes[0]
-                .text()
-                .contains("worker 1 on CPU 3: no progress for 5000 ms at 0.250 s")
-        );
+        assert!(result.outcomes[0].text().contains("worker 1 on CPU 3: no progress for 5000 ms at 0.250 s"));
     }
 
     #[test]
     fn a_worker_without_one_iteration_is_stuck() {
-        assert_eq!(
-            verdict(&[worker(0)], &[], Assert::library_defaults()),
-            Verdict::Fail
-        );
+        assert_eq!(verdict(&[worker(0)], &[], Assert::library_defaults()), Verdict::Fail);
     }
 
     #[test]
     fn a_worker_outside_its_cpuset_fails_isolation() {
-        assert_eq!(
-            verdict(&[worker(1)], &[1, 2], Assert::library_defaults()),
-            Verdict::Fail
-        );
-        assert_eq!(
-            verdict(&[worker(1)], &[0], Assert::library_defaults()),
-            Verdict::Pass
-        );
+        assert_eq!(verdict(&[worker(1)], &[1, 2], Assert::library_defaults()), Verdict::Fail);
+        assert_eq!(verdict(&[worker(1)], &[0], Assert::library_defaults()), Verdict::Pass);
     }
 
     #[test]
     fn a_zero_denominator_is_inconclusive_and_never_a_pass() {
         for assert in [
-            Assert {
-                max_spread_pct: Some(10.0),
-                ..Assert::NONE
-            },
-            Assert {
-                max_migration_ratio: Some(1.0),
-                ..Assert::NONE
-            },
-            Assert {
-                max_p99_wake_latency_ns: Some(1),
-                ..Assert::NONE
-            },
+            Assert { max_spread_pct: Some(10.0), ..Assert::NONE },
+            Assert { max_migration_ratio: Some(1.0), ..Assert::NONE },
+            Assert { max_p99_wake_latency_ns: Some(1), ..Assert::NONE },
         ] {
-            assert_eq!(
-                verdict(&[worker(0), worker(0)], &[], assert),
-                Verdict::Inconclusive,
-                "{assert:?}"
-            );
+            assert_eq!(verdict(&[worker(0), worker(0)], &[], assert), Verdict::Inconclusive, "{assert:?}");
         }
     }
 
     #[test]
     fn uneven_workers_break_the_spread() {
-        let assert = Assert {
-            max_spread_pct: Some(15.0),
-            ..Assert::NONE
-        };
-        assert_eq!(
-            verdict(&[worker(100), worker(110)], &[], assert),
-            Verdict::Pass
-        );
-        assert_eq!(
-            verdict(&[worker(100), worker(150)], &[], assert),
-            Verdict::Fail
-        );
+        let assert = Assert { max_spread_pct: Some(15.0), ..Assert::NONE };
+        assert_eq!(verdict(&[worker(100), worker(110)], &[], assert), Verdict::Pass);
+        assert_eq!(verdict(&[worker(100), worker(150)], &[], assert), Verdict::Fail);
     }
 }

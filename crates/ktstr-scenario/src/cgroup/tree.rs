@@ -27,7 +27,10 @@ impl Root {
         let path = ctx.cgroup_root().to_owned();
         let created = !path.exists();
         fs::create_dir_all(&path).with_context(|| {
-            format!("failed to create the cgroup {}: is cgroup2 mounted, and may this user write there?", path.display())
+            format!(
+                "failed to create the cgroup {}: is cgroup2 mounted, and may this user write there?",
+                path.display()
+            )
         })?;
         let root = Self { path, created };
         for dir in passes_down(ctx.cgroup_walk_root(), &root.path) {
@@ -41,8 +44,7 @@ impl Root {
     /// Makes a cgroup below the root and sets its limits.
     pub fn group(&self, def: &CgroupDef, cpus: Option<&[u32]>) -> Result<Group> {
         let path = self.path.join(&def.name);
-        fs::create_dir(&path)
-            .with_context(|| format!("failed to create the cgroup {}", path.display()))?;
+        fs::create_dir(&path).with_context(|| format!("failed to create the cgroup {}", path.display()))?;
         let group = Group { path };
         if let Some(cpus) = cpus {
             group.set("cpuset.cpus", &as_list(cpus))?;
@@ -71,11 +73,8 @@ impl Drop for Root {
 
 /// Every directory from the walk's root down to the workload's own.
 fn passes_down(walk_root: &Path, root: &Path) -> Vec<PathBuf> {
-    let mut dirs: Vec<PathBuf> = root
-        .ancestors()
-        .take_while(|dir| dir.starts_with(walk_root))
-        .map(Path::to_owned)
-        .collect();
+    let mut dirs: Vec<PathBuf> =
+        root.ancestors().take_while(|dir| dir.starts_with(walk_root)).map(Path::to_owned).collect();
     dirs.reverse();
     dirs
 }

@@ -51,37 +51,21 @@ impl RunningScheduler {
     ///
     /// # Errors
     /// A scheduler that is attached already, a sysctl that cannot be written, a program that cannot be started.
-    pub fn launch(
-        launch: &SchedulerLaunch,
-        log: impl Fn(String) + Send + Sync + 'static,
-    ) -> Result<Self> {
+    pub fn launch(launch: &SchedulerLaunch, log: impl Fn(String) + Send + Sync + 'static) -> Result<Self> {
         Self::launch_at(Path::new(SYSFS), launch, log)
     }
 
-    fn launch_at(
-        root: &Path,
-        launch: &SchedulerLaunch,
-        log: impl Fn(String) + Send + Sync + 'static,
-    ) -> Result<Self> {
+    fn launch_at(root: &Path, launch: &SchedulerLaunch, log: impl Fn(String) + Send + Sync + 'static) -> Result<Self> {
         let before = observe(root, When::Attach, ProcessSeen::None);
         if before.state == "absent" {
-            bail!(
-                "this kernel has no sched_ext (no {}): take one with CONFIG_SCHED_CLASS_EXT=y",
-                root.display()
-            );
+            bail!("this kernel has no sched_ext (no {}): take one with CONFIG_SCHED_CLASS_EXT=y", root.display());
         }
         if before.state != "disabled" {
-            bail!(
-                "sched_ext is `{}` before `{}` was launched: {:?}",
-                before.state,
-                launch.name,
-                before.ops
-            );
+            bail!("sched_ext is `{}` before `{}` was launched: {:?}", before.state, launch.name, before.ops);
         }
         for (name, value) in &launch.sysctls {
             let path = Path::new("/proc/sys").join(name.replace('.', "/"));
-            std::fs::write(&path, value)
-                .with_context(|| format!("failed to set sysctl {name}={value}"))?;
+            std::fs::write(&path, value).with_context(|| format!("failed to set sysctl {name}={value}"))?;
         }
         let mut child = Command::new(&launch.binary)
             .args(&launch.args)
@@ -93,10 +77,8 @@ impl RunningScheduler {
             .with_context(|| format!("failed to start the scheduler {}", launch.binary))?;
         children::claim(raw_pid(&child));
         let log = Arc::new(log);
-        let streams: [Option<Box<dyn Read + Send>>; 2] = [
-            child.stdout.take().map(|s| Box::new(s) as _),
-            child.stderr.take().map(|s| Box::new(s) as _),
-        ];
+        let streams: [Option<Box<dyn Read + Send>>; 2] =
+            [child.stdout.take().map(|s| Box::new(s) as _), child.stderr.take().map(|s| Box::new(s) as _)];
         for stream in streams.into_iter().flatten() {
             let log = Arc::clone(&log);
             std::thread::spawn(move || {
@@ -106,13 +88,7 @@ impl RunningScheduler {
                 }
             });
         }
-        Ok(Self {
-            child,
-            launch: launch.clone(),
-            root: root.to_owned(),
-            before,
-            status: None,
-        })
+        Ok(Self { child, launch: launch.clone(), root: root.to_owned(), before, status: None })
     }
 
     /// Waits as long as it makes progress: alive, and using CPU time.
@@ -155,11 +131,7 @@ impl RunningScheduler {
                 );
             }
             if start.elapsed() > ATTACH_CAP {
-                bail!(
-                    "scheduler `{name}` did not attach within {} s (state `{}`)",
-                    ATTACH_CAP.as_secs(),
-                    seen.state
-                );
+                bail!("scheduler `{name}` did not attach within {} s (state `{}`)", ATTACH_CAP.as_secs(), seen.state);
             }
             std::thread::sleep(LOOK_EVERY);
         }
@@ -174,17 +146,10 @@ impl RunningScheduler {
         }
         let enabled = seen.enable_seq.wrapping_sub(self.before.enable_seq);
         if enabled != 1 {
-            bail!(
-                "enable_seq went up by {enabled} while `{}` was launched, expected 1",
-                self.launch.name
-            );
+            bail!("enable_seq went up by {enabled} while `{}` was launched, expected 1", self.launch.name);
         }
         if seen.process != ProcessSeen::Alive {
-            bail!(
-                "`{ops}` is attached, but the process of `{}` is {:?}",
-                self.launch.name,
-                seen.process
-            );
+            bail!("`{ops}` is attached, but the process of `{}` is {:?}", self.launch.name, seen.process);
         }
         Ok(())
     }
@@ -260,12 +225,7 @@ fn raw_pid(child: &Child) -> i32 {
 fn cpu_ticks(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    fields
-        .split_ascii_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|f| f.parse::<u64>().ok())
-        .sum()
+    fields.split_ascii_whitespace().skip(11).take(2).filter_map(|f| f.parse::<u64>().ok()).sum()
 }
 
 #[cfg(test)]
@@ -306,9 +266,7 @@ mod tests {
 
     #[test]
     fn a_scheduler_that_sleeps_is_given_up() {
-        assert!(
-            attach_error("exec sleep 60").contains("used no CPU time for 1 s and never attached")
-        );
+        assert!(attach_error("exec sleep 60").contains("used no CPU time for 1 s and never attached"));
     }
 
     #[test]
@@ -330,24 +288,15 @@ mod tests {
     #[test]
     fn a_scheduler_that_is_there_already_stops_the_launch() {
         let dir = tree("enabled");
-        let text = launch(&["-c", "exit 0"], dir.path())
-            .err()
-            .unwrap()
-            .to_string();
+        let text = launch(&["-c", "exit 0"], dir.path()).err().unwrap().to_string();
         assert!(text.contains("sched_ext is `enabled` before"), "{text}");
     }
 
     #[test]
     fn a_missing_binary_is_an_error_that_names_it() {
         let dir = tree("disabled");
-        let launch = SchedulerLaunch {
-            binary: "/nonexistent/scx".into(),
-            ..good_launch()
-        };
-        let text = RunningScheduler::launch_at(dir.path(), &launch, |_| {})
-            .err()
-            .unwrap()
-            .to_string();
+        let launch = SchedulerLaunch { binary: "/nonexistent/scx".into(), ..good_launch() };
+        let text = RunningScheduler::launch_at(dir.path(), &launch, |_| {}).err().unwrap().to_string();
         assert!(text.contains("/nonexistent/scx"), "{text}");
     }
 

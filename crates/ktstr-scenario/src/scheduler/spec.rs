@@ -82,9 +82,6 @@ impl Scheduler {
     /// Whether the verifier sweep has cells for it: there must be a program to verify.
     #[must_use]
     pub const fn has_verifier_cells(&self) -> bool {
-        matches!(
-            self.spec,
-            SchedulerSpec::Discover(_) | SchedulerSpec::Path(_)
-        )
+        matches!(self.spec, SchedulerSpec::Discover(_) | SchedulerSpec::Path(_))
     }
 }

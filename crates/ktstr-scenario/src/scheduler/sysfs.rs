@@ -17,11 +17,7 @@ pub fn observe_idle(when: When) -> SchedulerSeen {
 }
 
 pub(super) fn observe(root: &Path, when: When, process: ProcessSeen) -> SchedulerSeen {
-    let text = |name: &str| {
-        fs::read_to_string(root.join(name))
-            .ok()
-            .map(|t| t.trim().to_owned())
-    };
+    let text = |name: &str| fs::read_to_string(root.join(name)).ok().map(|t| t.trim().to_owned());
     let number = |name: &str| text(name).and_then(|t| t.parse().ok()).unwrap_or(0);
     SchedulerSeen {
         when,
@@ -51,10 +47,7 @@ pub(super) fn ops_match(ops: &str, accepted: &[String]) -> bool {
     let plain = |text: &str| text.replace('-', "_");
     let ops = plain(ops);
     accepted.iter().map(|name| plain(name)).any(|name| {
-        !name.is_empty()
-            && ops
-                .strip_prefix(&name)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+        !name.is_empty() && ops.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
     })
 }
 
@@ -65,10 +58,7 @@ mod tests {
     #[test]
     fn a_versioned_ops_name_is_its_scheduler_s_and_a_longer_word_is_not() {
         let accepted = ["bpfland".to_owned(), "my-sched".to_owned()];
-        assert!(ops_match(
-            "bpfland_1.1.4_x86_64_unknown_linux_gnu",
-            &accepted
-        ));
+        assert!(ops_match("bpfland_1.1.4_x86_64_unknown_linux_gnu", &accepted));
         assert!(ops_match("my_sched", &accepted));
         assert!(!ops_match("bpflandia", &accepted) && !ops_match("", &accepted));
         assert!(!ops_match("anything", &[String::new()]));
@@ -77,21 +67,11 @@ mod tests {
     #[test]
     fn a_kernel_without_sched_ext_says_so() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(
-            observe(dir.path(), When::Attach, ProcessSeen::None).state,
-            "absent"
-        );
+        assert_eq!(observe(dir.path(), When::Attach, ProcessSeen::None).state, "absent");
         fs::create_dir(dir.path().join("root")).unwrap();
         fs::write(dir.path().join("state"), "enabled\n").unwrap();
         fs::write(dir.path().join("root/events"), "SCX_EV_A 3\nSCX_EV_B -1\n").unwrap();
         let seen = observe(dir.path(), When::Attach, ProcessSeen::None);
-        assert_eq!(
-            (
-                seen.state.as_str(),
-                seen.events["SCX_EV_A"],
-                seen.events["SCX_EV_B"]
-            ),
-            ("enabled", 3, -1)
-        );
+        assert_eq!((seen.state.as_str(), seen.events["SCX_EV_A"], seen.events["SCX_EV_B"]), ("enabled", 3, -1));
     }
 }

@@ -14,10 +14,7 @@ impl Links {
 
     /// A pipe for each worker to read from.
     pub fn pipes(workers: usize) -> Result<Self> {
-        let pipe = |_| {
-            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-                .context("no pipe for the workers")
-        };
+        let pipe = |_| rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context("no pipe for the workers");
         (0..workers).map(pipe).collect::<Result<_>>().map(Self)
     }
 

@@ -36,10 +36,7 @@ impl WorkType {
     /// [`Bursty`](Self::Bursty) in milliseconds.
     #[must_use]
     pub const fn bursty_ms(work: u64, idle: u64) -> Self {
-        Self::Bursty {
-            work: Duration::from_millis(work),
-            idle: Duration::from_millis(idle),
-        }
+        Self::Bursty { work: Duration::from_millis(work), idle: Duration::from_millis(idle) }
     }
 
     /// Whether this many workers can do it.
@@ -49,30 +46,17 @@ impl WorkType {
     pub(crate) fn check_count(&self, workers: u32) -> Result<()> {
         ensure!(workers > 0, "{self:?} needs at least one worker");
         let pairs = matches!(self, Self::FutexPingPong | Self::PipeIo);
-        ensure!(
-            !pairs || workers.is_multiple_of(2),
-            "{self:?} works in pairs: {workers} workers is odd, use one more"
-        );
+        ensure!(!pairs || workers.is_multiple_of(2), "{self:?} works in pairs: {workers} workers is odd, use one more");
         Ok(())
     }
 
     /// What must exist before the workers are forked.
     pub(crate) fn links(&self, workers: usize) -> Result<Links> {
-        if *self == Self::PipeIo {
-            Links::pipes(workers)
-        } else {
-            Ok(Links::none())
-        }
+        if *self == Self::PipeIo { Links::pipes(workers) } else { Ok(Links::none()) }
     }
 
     /// Works until the checkpoint says stop. Runs in a forked process: no allocation, no lock.
-    pub(crate) fn run(
-        &self,
-        index: usize,
-        checkpoint: &Checkpoint<'_>,
-        shared: &Shared,
-        links: &Links,
-    ) {
+    pub(crate) fn run(&self, index: usize, checkpoint: &Checkpoint<'_>, shared: &Shared, links: &Links) {
         match *self {
             Self::SpinWait => spin_wait::run(checkpoint),
             Self::Bursty { work, idle } => bursty::run(checkpoint, work, idle),

@@ -6,10 +6,7 @@ use crate::worker::Checkpoint;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Longest wait before looking whether the run has ended.
-const LOOK_AFTER: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 50_000_000,
-};
+const LOOK_AFTER: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 /// Bytes of each message.
 const MESSAGE: usize = 64;
 /// Rounds of work for each message.

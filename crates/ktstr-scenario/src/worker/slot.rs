@@ -81,15 +81,9 @@ impl Shared {
     pub fn new(workers: usize) -> Result<Self> {
         let len = size_of::<Head>() + workers * (size_of::<Slot>() + size_of::<Baton>());
         // SAFETY: a fresh anonymous mapping at an address the kernel picks; nothing else refers to it.
-        let base = unsafe {
-            mmap_anonymous(
-                std::ptr::null_mut(),
-                len,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED,
-            )
-        }
-        .context("no memory for the workers' counters")?;
+        let base =
+            unsafe { mmap_anonymous(std::ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED) }
+                .context("no memory for the workers' counters")?;
         Ok(Self { base, len, workers })
     }
 
@@ -103,13 +97,7 @@ impl Shared {
     pub fn slot(&self, index: usize) -> &Slot {
         assert!(index < self.workers);
         // SAFETY: `new` made room for `workers` slots behind the head, and both sizes are multiples of their alignment.
-        unsafe {
-            &*self
-                .base
-                .byte_add(size_of::<Head>())
-                .cast::<Slot>()
-                .add(index)
-        }
+        unsafe { &*self.base.byte_add(size_of::<Head>()).cast::<Slot>().add(index) }
     }
 
     /// One worker's hand-over word.
@@ -125,11 +113,7 @@ impl Shared {
         let slot = self.slot(index);
         let start = self.head().start_ns.load(Relaxed);
         let last = slot.last_ns.load(Relaxed).max(start);
-        let mut gap = (
-            slot.gap_ns.load(Relaxed),
-            slot.gap_at_ns.load(Relaxed),
-            slot.gap_cpu.load(Relaxed),
-        );
+        let mut gap = (slot.gap_ns.load(Relaxed), slot.gap_at_ns.load(Relaxed), slot.gap_cpu.load(Relaxed));
         let final_gap = end_ns.saturating_sub(last);
         if final_gap > gap.0 {
             gap = (final_gap, end_ns, slot.cpu.load(Relaxed).saturating_sub(1));
@@ -137,9 +121,7 @@ impl Shared {
         let words = slot.cpus.iter().zip(0u32..);
         let cpus = words.flat_map(|(word, i)| {
             let bits = word.load(Relaxed);
-            (0..64)
-                .filter(move |b| bits & (1 << b) != 0)
-                .map(move |b| i * 64 + b)
+            (0..64).filter(move |b| bits & (1 << b) != 0).map(move |b| i * 64 + b)
         });
         Seen {
             iterations: slot.iterations.load(Relaxed),
@@ -177,19 +159,13 @@ fn bucket(ns: u64) -> usize {
     let ns = ns.max(STEPS);
     let power = u64::from(ns.ilog2());
     let step = (ns >> (power - 4)) & (STEPS - 1);
-    usize::try_from(power * STEPS + step)
-        .unwrap_or(BUCKETS - 1)
-        .min(BUCKETS - 1)
+    usize::try_from(power * STEPS + step).unwrap_or(BUCKETS - 1).min(BUCKETS - 1)
 }
 
 /// Upper end of a bucket.
 fn bucket_top(index: usize) -> u64 {
     let (power, step) = (index as u64 / STEPS, index as u64 % STEPS);
-    if power < 4 {
-        STEPS
-    } else {
-        ((STEPS + step + 1) << (power - 4)).saturating_sub(1)
-    }
+    if power < 4 { STEPS } else { ((STEPS + step + 1) << (power - 4)).saturating_sub(1) }
 }
 
 /// A quantile of the wake-up latencies of all `seen`, ns; `None` when nothing woke.
@@ -202,11 +178,7 @@ pub fn quantile_ns(seen: &[Seen], q: f64) -> Option<u64> {
     if total == 0 {
         return None;
     }
-    #[allow(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss
-    )]
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let rank = ((total as f64 * q).ceil() as u64).clamp(1, total);
     let mut below = 0;
     buckets
@@ -227,10 +199,7 @@ pub struct Checkpoint<'a> {
 impl<'a> Checkpoint<'a> {
     /// For the worker with this index.
     pub fn new(shared: &'a Shared, index: usize) -> Self {
-        Self {
-            slot: shared.slot(index),
-            head: shared.head(),
-        }
+        Self { slot: shared.slot(index), head: shared.head() }
     }
 
     /// Whether work goes on.
@@ -276,10 +245,7 @@ impl<'a> Checkpoint<'a> {
     /// The worker runs again, and should have since `due_ns`: waiting until then was no standing still.
     pub fn woke(&self, due_ns: u64) {
         let now = now_ns();
-        self.slot.last_ns.store(
-            due_ns.min(now).max(self.slot.last_ns.load(Relaxed)),
-            Relaxed,
-        );
+        self.slot.last_ns.store(due_ns.min(now).max(self.slot.last_ns.load(Relaxed)), Relaxed);
         add(&self.slot.wakes, 1);
         let count = &self.slot.latency[bucket(now.saturating_sub(due_ns))];
         count.store(count.load(Relaxed).saturating_add(1), Relaxed);

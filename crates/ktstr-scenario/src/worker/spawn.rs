@@ -26,11 +26,7 @@ impl Crew {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let shared = Shared::new(count)?;
         let links = work.links(count)?;
-        let mut crew = Self {
-            shared,
-            pids: Vec::with_capacity(count),
-            _links: links,
-        };
+        let mut crew = Self { shared, pids: Vec::with_capacity(count), _links: links };
         for index in 0..count {
             // SAFETY: the child only runs `worker`, which touches shared atomics and makes plain system calls until it
             // leaves with `_exit`: nothing in it allocates, locks or returns.
@@ -62,11 +58,7 @@ impl Crew {
         head.start_ns.store(now_ns(), Release);
         head.state.store(1, Release);
         let everyone = u32::MAX >> 1;
-        let _ = rustix::thread::futex::wake(
-            &head.state,
-            rustix::thread::futex::Flags::empty(),
-            everyone,
-        );
+        let _ = rustix::thread::futex::wake(&head.state, rustix::thread::futex::Flags::empty(), everyone);
     }
 
     /// Ends the work and reads what was done.
@@ -75,14 +67,8 @@ impl Crew {
         let head = self.shared.head();
         head.state.store(2, Release);
         let everyone = u32::MAX >> 1;
-        let _ = rustix::thread::futex::wake(
-            &head.state,
-            rustix::thread::futex::Flags::empty(),
-            everyone,
-        );
-        let seen = (0..self.pids.len())
-            .map(|i| self.shared.seen(i, end))
-            .collect();
+        let _ = rustix::thread::futex::wake(&head.state, rustix::thread::futex::Flags::empty(), everyone);
+        let seen = (0..self.pids.len()).map(|i| self.shared.seen(i, end)).collect();
         self.reap(STOP_WITHIN)?;
         Ok(seen)
     }
@@ -94,10 +80,7 @@ impl Crew {
             let Some(raw) = Pid::from_raw(pid) else { break };
             match waitpid(Some(raw), WaitOptions::NOHANG) {
                 Ok(None) if start.elapsed() > within => {
-                    trouble.push(format!(
-                        "worker process {pid} did not stop within {} s",
-                        within.as_secs()
-                    ));
+                    trouble.push(format!("worker process {pid} did not stop within {} s", within.as_secs()));
                     let _ = kill_process(raw, Signal::KILL);
                     let _ = waitpid(Some(raw), WaitOptions::empty());
                 }
@@ -135,12 +118,7 @@ fn worker(shared: &Shared, index: usize, work: &WorkType, links: &Links) -> ! {
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     let head = shared.head();
     while head.state.load(Acquire) == 0 {
-        let _ = rustix::thread::futex::wait(
-            &head.state,
-            rustix::thread::futex::Flags::empty(),
-            0,
-            None,
-        );
+        let _ = rustix::thread::futex::wait(&head.state, rustix::thread::futex::Flags::empty(), 0, None);
     }
     let checkpoint = Checkpoint::new(shared, index);
     checkpoint.begin();
@@ -165,20 +143,14 @@ mod tests {
     #[test]
     fn spinning_workers_progress_and_never_wake() {
         for worker in run(&WorkType::SpinWait, 2) {
-            assert!(
-                worker.iterations > 0 && worker.wakes == 0 && !worker.cpus.is_empty(),
-                "{worker:?}"
-            );
+            assert!(worker.iterations > 0 && worker.wakes == 0 && !worker.cpus.is_empty(), "{worker:?}");
         }
     }
 
     #[test]
     fn yielding_workers_count_their_yields() {
         for worker in run(&WorkType::YieldHeavy, 2) {
-            assert!(
-                worker.events > 0 && worker.events >= worker.iterations,
-                "{worker:?}"
-            );
+            assert!(worker.events > 0 && worker.events >= worker.iterations, "{worker:?}");
         }
     }
 
@@ -213,10 +185,7 @@ mod tests {
         let pids = crew.pids.clone();
         drop(crew);
         for pid in pids {
-            assert!(
-                !std::path::Path::new(&format!("/proc/{pid}")).exists(),
-                "{pid} is left"
-            );
+            assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "{pid} is left");
         }
     }
 }

@@ -31,13 +31,10 @@ impl HostTopology {
         let mut threads = 1;
         for cpu in &allowed {
             let dir = sysfs.join(format!("cpu/cpu{cpu}"));
-            let last = (0..8)
-                .rev()
-                .find_map(|i| list_of(&dir.join(format!("cache/index{i}/shared_cpu_list"))));
+            let last = (0..8).rev().find_map(|i| list_of(&dir.join(format!("cache/index{i}/shared_cpu_list"))));
             let shared = last.unwrap_or_else(|| allowed.clone());
             caches.insert(shared.into_iter().filter(|c| allowed.contains(c)).collect());
-            let siblings =
-                list_of(&dir.join("topology/thread_siblings_list")).map_or(1, |s| s.len());
+            let siblings = list_of(&dir.join("topology/thread_siblings_list")).map_or(1, |s| s.len());
             threads = threads.max(siblings);
         }
         let nodes = list_of(&sysfs.join("node/online")).map_or(1, |n| n.len());
@@ -54,14 +51,8 @@ impl HostTopology {
     #[must_use]
     pub fn as_topology(&self) -> Option<Topology> {
         let cores = self.max_cpus_per_llc.checked_div(self.threads)?;
-        let nodes = if self.llcs.is_multiple_of(self.nodes) {
-            self.nodes
-        } else {
-            1
-        };
-        Topology::new(nodes, self.llcs, cores.max(1), self.threads)
-            .ok()
-            .filter(|t| t.total_cpus() == self.cpus)
+        let nodes = if self.llcs.is_multiple_of(self.nodes) { self.nodes } else { 1 };
+        Topology::new(nodes, self.llcs, cores.max(1), self.threads).ok().filter(|t| t.total_cpus() == self.cpus)
     }
 }
 
@@ -71,10 +62,7 @@ fn count(n: usize) -> u32 {
 
 fn allowed_cpus() -> Vec<u32> {
     match rustix::thread::sched_getaffinity(None) {
-        Ok(set) => (0..rustix::thread::CpuSet::MAX_CPU)
-            .filter(|&c| set.is_set(c))
-            .map(count)
-            .collect(),
+        Ok(set) => (0..rustix::thread::CpuSet::MAX_CPU).filter(|&c| set.is_set(c)).map(count).collect(),
         Err(_) => vec![0],
     }
 }

@@ -45,11 +45,7 @@ impl Writer {
     /// Adds a symbolic link.
     pub fn symlink(&mut self, path: &str, target: &str) {
         self.parents(path);
-        self.entry(
-            path.trim_start_matches('/'),
-            LINK | 0o777,
-            target.as_bytes(),
-        );
+        self.entry(path.trim_start_matches('/'), LINK | 0o777, target.as_bytes());
     }
 
     fn parents(&mut self, path: &str) {
@@ -95,9 +91,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn names(archive: &[u8]) -> Vec<(String, usize)> {
-        let hex = |at: usize| {
-            usize::from_str_radix(std::str::from_utf8(&archive[at..at + 8]).unwrap(), 16).unwrap()
-        };
+        let hex = |at: usize| usize::from_str_radix(std::str::from_utf8(&archive[at..at + 8]).unwrap(), 16).unwrap();
         let mut out = Vec::new();
         let mut at = 0;
         while at < archive.len() {

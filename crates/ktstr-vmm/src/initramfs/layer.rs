@@ -33,9 +33,7 @@ const KEEP: usize = 16;
 /// Files that cannot be read, libraries that are missing, or a cache that cannot be written.
 pub fn build_base_layer(spec: &BaseSpec, cache: &Path) -> Result<PathBuf> {
     let mut files: BTreeMap<String, (u32, Vec<u8>)> = BTreeMap::new();
-    let read = |path: &Path| {
-        std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))
-    };
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("failed to read {}", path.display()));
     let init = read(&spec.init)?;
     let mut programs = vec![spec.init.clone()];
     for (host, guest) in &spec.extra {
@@ -91,22 +89,15 @@ fn key(init: &[u8], files: &BTreeMap<String, (u32, Vec<u8>)>) -> String {
         field(&mode.to_le_bytes());
         field(content);
     }
-    hash.finalize()
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    hash.finalize().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Temporary sibling, then rename: another process sees all of it or nothing.
 fn publish(path: &Path, content: &[u8], cache: &Path) -> Result<()> {
-    let what = || {
-        format!(
-            "failed to write {}: is the disk full? KTSTR_CACHE_DIR moves the cache",
-            path.display()
-        )
-    };
+    let what = || format!("failed to write {}: is the disk full? KTSTR_CACHE_DIR moves the cache", path.display());
     std::fs::create_dir_all(cache).with_context(what)?;
     let mut file = tempfile::NamedTempFile::new_in(cache).with_context(what)?;
     file.write_all(content).with_context(what)?;
@@ -155,10 +146,6 @@ mod tests {
         assert_eq!(build_base_layer(&spec, &cache).unwrap(), first);
         std::fs::write(&extra, "two").unwrap();
         assert_ne!(build_base_layer(&spec, &cache).unwrap(), first);
-        assert_eq!(
-            std::fs::read_dir(&cache).unwrap().count(),
-            2,
-            "no temporary file is left"
-        );
+        assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 2, "no temporary file is left");
     }
 }

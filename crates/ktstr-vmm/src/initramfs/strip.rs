@@ -25,14 +25,10 @@ fn strip(data: &[u8]) -> Option<Vec<u8>> {
         let (at, len) = segment.file_range(endian);
         loaded_end = loaded_end.max(usize::try_from(at.checked_add(len)?).ok()?);
     }
-    let mut table = data
-        .get(table_at..)?
-        .get(..sections.len() * SECTION_HEADER_LEN)?
-        .to_vec();
+    let mut table = data.get(table_at..)?.get(..sections.len() * SECTION_HEADER_LEN)?.to_vec();
     let mut out = data.get(..loaded_end)?.to_vec();
     for (index, section) in sections.iter().enumerate() {
-        let (Some((at, len)), at_header) = (section.file_range(endian), index * SECTION_HEADER_LEN)
-        else {
+        let (Some((at, len)), at_header) = (section.file_range(endian), index * SECTION_HEADER_LEN) else {
             continue;
         };
         let (at, len) = (usize::try_from(at).ok()?, usize::try_from(len).ok()?);
@@ -43,11 +39,7 @@ fn strip(data: &[u8]) -> Option<Vec<u8>> {
             return None;
         }
         let name = sections.section_name(endian, section).ok()?;
-        let keep: &[u8] = if name.starts_with(b".debug_") {
-            &[]
-        } else {
-            data.get(at..at + len)?
-        };
+        let keep: &[u8] = if name.starts_with(b".debug_") { &[] } else { data.get(at..at + len)? };
         out.resize(out.len().next_multiple_of(16), 0);
         let offset = u64::try_from(out.len()).ok()?;
         out.extend_from_slice(keep);
@@ -64,8 +56,7 @@ fn strip(data: &[u8]) -> Option<Vec<u8>> {
     let new_table = u64::try_from(out.len()).ok()?;
     out.extend_from_slice(&table);
     // e_shoff at 40 (ELF-64 object file format, file header).
-    out.get_mut(40..48)?
-        .copy_from_slice(&new_table.to_le_bytes());
+    out.get_mut(40..48)?.copy_from_slice(&new_table.to_le_bytes());
     Some(out)
 }
 
@@ -81,24 +72,15 @@ mod tests {
         let stripped = without_debug_sections(&original);
         assert!(stripped.len() < original.len());
         let count = |data: &[u8]| {
-            object::File::parse(data)
-                .unwrap()
-                .symbols()
-                .filter(|s| s.is_definition())
-                .count()
+            object::File::parse(data).unwrap().symbols().filter(object::ObjectSymbol::is_definition).count()
         };
         assert_eq!(count(&stripped), count(&original));
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("copy");
         std::fs::write(&path, &stripped).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let output = std::process::Command::new(&path)
-            .arg("--list")
-            .output()
-            .unwrap();
+        let output = std::process::Command::new(&path).arg("--list").output().unwrap();
         assert!(output.status.success());
-        assert!(
-            String::from_utf8_lossy(&output.stdout).contains("a_stripped_copy_of_this_program")
-        );
+        assert!(String::from_utf8_lossy(&output.stdout).contains("a_stripped_copy_of_this_program"));
     }
 }

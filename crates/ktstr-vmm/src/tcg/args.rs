@@ -17,20 +17,11 @@ const MAX_APIC_ID: u32 = 254;
 ///
 /// # Errors
 /// [`TopologyUnrepresentable`] for shapes QEMU's `-smp` has no words for.
-pub fn qemu_arguments(
-    config: &VmConfig,
-    built: &Topology,
-) -> Result<Vec<String>, TopologyUnrepresentable> {
+pub fn qemu_arguments(config: &VmConfig, built: &Topology) -> Result<Vec<String>, TopologyUnrepresentable> {
     representable(built)?;
     let mut args: Vec<String> = Vec::new();
     let mut add = |words: &[&str]| args.extend(words.iter().map(|w| (*w).to_owned()));
-    add(&[
-        "-nodefaults",
-        "-no-user-config",
-        "-display",
-        "none",
-        "-no-reboot",
-    ]);
+    add(&["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
     // q35 knows dies, microvm does not. One thread: with several, live code patching of stock kernels oopses now and then.
     add(&["-machine", "q35", "-accel", "tcg,thread=single"]);
     // Only an Intel guest derives caches and dies from the leaves QEMU synthesises.
@@ -51,55 +42,33 @@ pub fn qemu_arguments(
     add(&["-m", &format!("{memory}M")]);
     if nodes > 1 {
         for node in 0..nodes {
-            add(&[
-                "-object",
-                &format!("memory-backend-ram,id=m{node},size={}M", memory / nodes),
-            ]);
+            add(&["-object", &format!("memory-backend-ram,id=m{node},size={}M", memory / nodes)]);
             add(&["-numa", &format!("node,nodeid={node},memdev=m{node}")]);
             add(&["-numa", &format!("cpu,node-id={node},socket-id={node}")]);
         }
         for from in 0..nodes {
             for to in (0..nodes).filter(|to| *to != from) {
-                add(&[
-                    "-numa",
-                    &format!("dist,src={from},dst={to},val={}", built.distance(from, to)),
-                ]);
+                add(&["-numa", &format!("dist,src={from},dst={to},val={}", built.distance(from, to))]);
             }
         }
     }
     for (fd, id) in [(FD_CONSOLE, "console"), (FD_CHANNEL, "channel")] {
-        add(&[
-            "-chardev",
-            &format!("file,id={id},path=/proc/self/fd/{fd}"),
-            "-serial",
-            &format!("chardev:{id}"),
-        ]);
+        add(&["-chardev", &format!("file,id={id},path=/proc/self/fd/{fd}"), "-serial", &format!("chardev:{id}")]);
     }
-    add(&[
-        "-kernel",
-        &config.kernel.to_string_lossy(),
-        "-initrd",
-        &format!("/proc/self/fd/{FD_INITRD}"),
-    ]);
+    add(&["-kernel", &config.kernel.to_string_lossy(), "-initrd", &format!("/proc/self/fd/{FD_INITRD}")]);
     add(&["-append", &kernel_command_line(config)]);
     Ok(args)
 }
 
 fn representable(t: &Topology) -> Result<(), TopologyUnrepresentable> {
-    let refuse = |what: &str| {
-        Err(TopologyUnrepresentable::new(format!(
-            "{t} with {what}: QEMU has no words for it"
-        )))
-    };
+    let refuse = |what: &str| Err(TopologyUnrepresentable::new(format!("{t} with {what}: QEMU has no words for it")));
     if t.has_unequal_llcs() {
         return refuse("caches of unequal size");
     }
     if t.nodes().is_some() {
         return refuse("explicit nodes");
     }
-    let last = ApicLayout::of(t)
-        .apic_id(t.total_cpus() - 1)
-        .unwrap_or(u32::MAX);
+    let last = ApicLayout::of(t).apic_id(t.total_cpus() - 1).unwrap_or(u32::MAX);
     if last > MAX_APIC_ID {
         return refuse(&format!("APIC id {last}, above {MAX_APIC_ID}"));
     }
@@ -113,25 +82,16 @@ mod tests {
     #[test]
     fn two_nodes_of_two_caches() {
         let topology: Topology = "2n4l2c2t".parse().unwrap();
-        let config = VmConfig {
-            memory_mib: 1001,
-            ..VmConfig::default()
-        };
+        let config = VmConfig { memory_mib: 1001, ..VmConfig::default() };
         insta::assert_snapshot!(qemu_arguments(&config, &topology).unwrap().join("\n"));
     }
 
     #[test]
     fn what_cannot_be_said_is_refused() {
-        let unequal = Topology::new(1, 2, 4, 1)
-            .unwrap()
-            .with_llc_cores(vec![1, 4])
-            .unwrap();
+        let unequal = Topology::new(1, 2, 4, 1).unwrap().with_llc_cores(vec![1, 4]).unwrap();
         let large = Topology::new(1, 16, 16, 2).unwrap();
         for shape in [unequal, large] {
-            assert!(
-                qemu_arguments(&VmConfig::default(), &shape).is_err(),
-                "{shape}"
-            );
+            assert!(qemu_arguments(&VmConfig::default(), &shape).is_err(), "{shape}");
         }
     }
 }

@@ -45,17 +45,11 @@ impl Monitor {
         ];
         let parent = rustix::process::getpid();
         let mut command = Command::new(QEMU_PROGRAM);
-        command
-            .args(&args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+        command.args(&args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         // SAFETY: between fork and exec only system calls on plain integers are made; nothing allocates or locks.
         unsafe {
             command.pre_exec(move || {
-                rustix::process::set_parent_process_death_signal(Some(
-                    rustix::process::Signal::KILL,
-                ))?;
+                rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
                 if rustix::process::getppid() != Some(parent) {
                     return Err(std::io::Error::from_raw_os_error(libc::ESRCH));
                 }
@@ -71,11 +65,7 @@ impl Monitor {
         let mut child = command.spawn().map_err(start_error)?;
         drop((console_write, channel_write));
         let stderr = child.stderr.take().context("the monitor has no stderr")?;
-        let pipes = Pipes {
-            console: console_read.into(),
-            channel: channel_read.into(),
-            stderr,
-        };
+        let pipes = Pipes { console: console_read.into(), channel: channel_read.into(), stderr };
         Ok((Self { child }, pipes))
     }
 
@@ -106,19 +96,16 @@ fn start_error(e: std::io::Error) -> anyhow::Error {
             format!("{QEMU_PROGRAM} is not installed"),
             format!("run `apt-get install {QEMU_PACKAGE}`"),
         )),
-        std::io::ErrorKind::OutOfMemory | std::io::ErrorKind::WouldBlock => anyhow::Error::new(
-            ResourceContention::new(format!("{QEMU_PROGRAM} could not be started: {e}")),
-        ),
+        std::io::ErrorKind::OutOfMemory | std::io::ErrorKind::WouldBlock => {
+            anyhow::Error::new(ResourceContention::new(format!("{QEMU_PROGRAM} could not be started: {e}")))
+        }
         _ => anyhow::Error::new(e).context(format!("failed to start {QEMU_PROGRAM}")),
     }
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd)> {
-    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| {
-        anyhow::Error::new(ResourceContention::new(format!(
-            "no pipe for the machine: {e}"
-        )))
-    })
+    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(|e| anyhow::Error::new(ResourceContention::new(format!("no pipe for the machine: {e}"))))
 }
 
 /// All archives in one anonymous file: nothing to clean up, whatever happens.
@@ -127,12 +114,9 @@ fn initrd(config: &VmConfig) -> Result<File> {
         .context("failed to create the initramfs")?;
     let mut file = File::from(fd);
     for layer in &config.initramfs {
-        let mut from =
-            File::open(layer).with_context(|| format!("failed to open {}", layer.display()))?;
-        std::io::copy(&mut from, &mut file)
-            .context("failed to copy the initramfs: is memory short?")?;
+        let mut from = File::open(layer).with_context(|| format!("failed to open {}", layer.display()))?;
+        std::io::copy(&mut from, &mut file).context("failed to copy the initramfs: is memory short?")?;
     }
-    file.write_all(&config.inline_cpio)
-        .context("failed to copy the initramfs: is memory short?")?;
+    file.write_all(&config.inline_cpio).context("failed to copy the initramfs: is memory short?")?;
     Ok(file)
 }

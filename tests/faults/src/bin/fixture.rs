@@ -11,14 +11,7 @@ declare_scheduler!(NO_INIT, {
 });
 
 fn short(ctx: &Ctx) -> Result<AssertResult> {
-    execute_defs(
-        ctx,
-        vec![
-            CgroupDef::named("a")
-                .workers(2)
-                .work_type(WorkType::SpinWait),
-        ],
-    )
+    execute_defs(ctx, vec![CgroupDef::named("a").workers(2).work_type(WorkType::SpinWait)])
 }
 
 #[ktstr_test(llcs = 1, cores = 2, threads = 1, duration_s = 1)]
@@ -111,10 +104,7 @@ fn signal_scheduler(signal: i32) -> Result<()> {
         if name.trim() == "scx_bpfland" {
             let pid: i32 = entry.file_name().to_string_lossy().parse()?;
             // SAFETY: a plain system call on a process of this guest.
-            ensure!(
-                unsafe { libc::kill(pid, signal) } == 0,
-                "failed to signal the scheduler"
-            );
+            ensure!(unsafe { libc::kill(pid, signal) } == 0, "failed to signal the scheduler");
             return Ok(());
         }
     }
