@@ -5,6 +5,7 @@ use crate::setup::run_setup;
 use crate::step::{cargo, run, say, workspace_root};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use ktstr_kernel::Console;
 use ktstr_kernel::cache::CacheEntry;
 use std::path::PathBuf;
 
@@ -25,13 +26,12 @@ pub struct Demo {
 
 /// Fetches a kernel, or takes it from the cache.
 pub fn fetch_kernel(request: &str) -> Result<CacheEntry> {
-    ktstr_kernel::fetch::fetch(request, &crate::progress::Bar::new())
-        .with_context(|| format!("failed to get kernel {request}"))
+    ktstr_kernel::fetch::fetch(request, &Console::new()).with_context(|| format!("failed to get kernel {request}"))
 }
 
 /// Builds a published scheduler, or takes it from the cache.
 pub fn install_scheduler(name: &str) -> Result<PathBuf> {
-    ktstr_kernel::scheduler_cache::install(name, None, &crate::progress::Bar::new())
+    ktstr_kernel::scheduler_cache::install(name, None, &Console::new())
         .with_context(|| format!("failed to build {name}"))
 }
 
@@ -41,8 +41,8 @@ pub fn demo(options: &Demo) -> Result<()> {
     let mut list = Vec::new();
     for request in std::iter::once(DEFAULT_KERNEL).chain(options.kernels.iter().map(String::as_str)) {
         let entry = fetch_kernel(request)?;
-        say(&format!("kernel {} ({})", entry.version(), entry.dir().display()));
-        list.push(format!("{}={}", entry.version(), entry.dir().display()));
+        say(&format!("kernel {} ({})", entry.metadata().version, entry.dir().display()));
+        list.push(format!("{}={}", entry.metadata().version, entry.dir().display()));
     }
     list.dedup();
     let scheduler = install_scheduler(DEMO_SCHEDULER)?;

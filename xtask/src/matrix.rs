@@ -7,7 +7,7 @@ use std::fmt;
 /// Verdict and seconds of each cell.
 pub struct Matrix {
     columns: Vec<(String, String)>,
-    rows: BTreeMap<(u32, String), BTreeMap<(String, String), (&'static str, f64)>>,
+    rows: BTreeMap<(u32, String), BTreeMap<(String, String), (String, f64)>>,
 }
 
 impl Matrix {
@@ -20,7 +20,7 @@ impl Matrix {
             let column = (kernel, record.scheduler.clone());
             columns.insert(column.clone());
             let cpus = record.topology.parse::<ktstr_topology::Topology>().map_or(0, |t| t.total_cpus());
-            let cell = (record.verdict_word(), record.wall_ms() / 1000.0);
+            let cell = (record.verdict().to_string(), record.wall_ms as f64 / 1000.0);
             rows.entry((cpus, record.topology.clone())).or_default().insert(column, cell);
         }
         Self { columns: columns.into_iter().collect(), rows }

@@ -1,2 +1,42 @@
-//! The `cargo ktstr` command.
-fn main() {}
+//! `cargo ktstr`: one file for each subcommand.
+
+mod kernel;
+mod scheduler;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// cargo passes the subcommand's own name as the first argument.
+#[derive(Parser)]
+#[command(name = "cargo", bin_name = "cargo")]
+enum Cargo {
+    /// Test Linux process schedulers in small machines
+    Ktstr(Ktstr),
+}
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  cargo ktstr kernel fetch 6.18\n  cargo ktstr kernel list --json\n  cargo ktstr scheduler install scx_bpfland"
+)]
+struct Ktstr {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Stock kernels: fetch, list, path, clean
+    #[command(subcommand)]
+    Kernel(kernel::Kernel),
+    /// Published schedulers: install, list
+    #[command(subcommand)]
+    Scheduler(scheduler::Scheduler),
+}
+
+fn main() -> Result<()> {
+    let Cargo::Ktstr(ktstr) = Cargo::parse();
+    match ktstr.command {
+        Command::Kernel(kernel) => kernel::run(&kernel),
+        Command::Scheduler(scheduler) => scheduler::run(&scheduler),
+    }
+}

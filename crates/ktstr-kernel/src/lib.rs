@@ -4,6 +4,7 @@
 mod accept;
 pub mod cache;
 mod config;
+pub mod fetch;
 pub mod find;
 mod id;
 pub mod image;
@@ -18,6 +19,6 @@ pub use accept::{check_kernel_specs, kernel_accepts};
 pub use id::{GitRef, KernelId, KernelIdError};
 pub use label::{SanitizedKernelLabel, sanitize_kernel_label};
 pub use list::{KernelEntry, KernelListError, parse_kernel_list, write_kernel_list};
-pub use progress::{Progress, Silent};
+pub use progress::{Console, Progress, Silent};
 pub use suffix::{SuffixError, strip_kernel_suffix};
 pub use version::{VersionKey, decompose_version_for_compare};

@@ -1,20 +1,182 @@
 //! Published schedulers in the cache: `<cache>/schedulers/<name>-<version>/bin/<name>`.
 
-use crate::cache::Cache;
-use std::path::PathBuf;
+use crate::cache::{Cache, CacheError, publish_dir};
+use crate::progress::Progress;
+use crate::version::decompose_version_for_compare;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use thiserror::Error;
 
-/// The newest installed binary of that name.
+/// The compiler of the BPF half.
+const CLANG: &str = "clang-19";
+
+/// A file that a build needs, and the Debian package that brings it.
+const NEEDS: [(&str, &str); 5] = [
+    ("/usr/bin/clang-19", "clang-19"),
+    ("/usr/include/libelf.h", "libelf-dev"),
+    ("/usr/include/zlib.h", "zlib1g-dev"),
+    ("/usr/include/seccomp.h", "libseccomp-dev"),
+    ("/usr/bin/pkg-config", "pkg-config"),
+];
+
+/// Why a scheduler could not be installed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum InstallError {
+    /// Not a name of a package.
+    #[error("`{0}` is not a scheduler's name: give one like scx_bpfland or scx_bpfland@1.1.4")]
+    Name(String),
+    /// Development packages are not installed.
+    #[error("building {name} needs packages that are missing; run `apt-get install {}`", packages.join(" "))]
+    Missing {
+        /// The scheduler.
+        name: String,
+        /// The packages.
+        packages: Vec<&'static str>,
+    },
+    /// cargo failed; its own words stand above.
+    #[error(
+        "`cargo install {name}` failed ({status}); its messages are above: is the registry in reach, does the version exist?"
+    )]
+    Cargo {
+        /// The scheduler.
+        name: String,
+        /// Exit status of cargo.
+        status: String,
+    },
+    /// cargo said it installed it, and it is not there.
+    #[error("cargo installed {0}, but it brought no program of that name")]
+    NoProgram(String),
+    /// The cache refused.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+/// An installed scheduler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Installed {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its program.
+    pub path: PathBuf,
+}
+
+/// All installed schedulers, by name and version.
+#[must_use]
+pub fn installed() -> Vec<Installed> {
+    let Ok(cache) = Cache::open() else { return Vec::new() };
+    let entries = std::fs::read_dir(root(&cache)).into_iter().flatten().flatten();
+    let mut found: Vec<Installed> = entries
+        .filter_map(|e| {
+            let dir = e.file_name().into_string().ok()?;
+            let (name, version) = dir.rsplit_once('-')?;
+            let path = e.path().join("bin").join(name);
+            (!dir.starts_with('.') && path.is_file()).then(|| Installed {
+                name: name.to_owned(),
+                version: version.to_owned(),
+                path,
+            })
+        })
+        .collect();
+    found.sort_by_key(|s| (s.name.clone(), decompose_version_for_compare(&s.version)));
+    found
+}
+
+/// The newest installed program of that name.
 #[must_use]
 pub fn find(name: &str) -> Option<PathBuf> {
-    let dir = Cache::open().ok()?.dir().join("schedulers");
-    let prefix = format!("{name}-");
-    let mut found: Vec<PathBuf> = std::fs::read_dir(dir)
-        .ok()?
-        .flatten()
-        .filter(|e| e.file_name().to_string_lossy().starts_with(&prefix))
-        .map(|e| e.path().join("bin").join(name))
-        .filter(|p| p.is_file())
-        .collect();
-    found.sort();
-    found.pop()
+    installed().into_iter().rfind(|s| s.name == name).map(|s| s.path)
+}
+
+/// Builds a published scheduler into the cache, or takes it from there; `None` means the newest version.
+///
+/// # Errors
+/// Missing packages, each named; a failed build; a cache that cannot be written.
+pub fn install(name: &str, version: Option<&str>, progress: &dyn Progress) -> Result<PathBuf, InstallError> {
+    let plain = |t: &str| !t.is_empty() && t.chars().all(|c| c.is_ascii_alphanumeric() || "_.-+".contains(c));
+    if !plain(name) || name.starts_with('-') || version.is_some_and(|v| !plain(v)) {
+        return Err(InstallError::Name(name.to_owned()));
+    }
+    let there = installed().into_iter().rfind(|s| s.name == name && version.is_none_or(|v| v == s.version));
+    if let Some(there) = there {
+        return Ok(there.path);
+    }
+    let packages: Vec<&str> = NEEDS.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, p)| *p).collect();
+    if !packages.is_empty() {
+        return Err(InstallError::Missing { name: name.to_owned(), packages });
+    }
+    let cache = Cache::open()?;
+    let schedulers = root(&cache);
+    let io = |e| CacheError::Io { action: "write", path: schedulers.clone(), cause: e };
+    std::fs::create_dir_all(&schedulers).map_err(io)?;
+    let work = tempfile::Builder::new().prefix(".build-").tempdir_in(&schedulers).map_err(io)?;
+    progress.step(&format!("building {name}: some minutes"));
+    cargo_install(name, version, work.path())?;
+    let built = work.path().join("bin").join(name);
+    if !built.is_file() {
+        return Err(InstallError::NoProgram(name.to_owned()));
+    }
+    let version = version.map_or_else(|| installed_version(work.path(), name), str::to_owned);
+    let dest = schedulers.join(format!("{name}-{version}"));
+    let target = dest.join("bin").join(name);
+    publish_dir(
+        &dest,
+        || !target.is_file(),
+        |dir| -> Result<(), CacheError> {
+            let bin = dir.join("bin");
+            std::fs::create_dir(&bin).and_then(|()| std::fs::copy(&built, bin.join(name))).map(drop).map_err(io)
+        },
+    )?;
+    Ok(target)
+}
+
+fn root(cache: &Cache) -> PathBuf {
+    cache.dir().join("schedulers")
+}
+
+fn cargo_install(name: &str, version: Option<&str>, into: &Path) -> Result<(), InstallError> {
+    let mut command = Command::new("cargo");
+    command.args(["install", "--locked", "--root"]).arg(into).arg("--target-dir").arg(into.join("target")).arg(name);
+    if let Some(version) = version {
+        command.args(["--version", version]);
+    }
+    // Standard output may be a machine's; cargo's talk goes to stderr as it is.
+    let status = command.env("BPF_CLANG", CLANG).stdin(Stdio::null()).stdout(Stdio::null()).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(InstallError::Cargo { name: name.to_owned(), status: status.to_string() }),
+        Err(e) => Err(InstallError::Cargo { name: name.to_owned(), status: e.to_string() }),
+    }
+}
+
+/// The version cargo wrote down (`.crates.toml`: `"NAME VERSION (SOURCE)" = [...]`).
+fn installed_version(root: &Path, name: &str) -> String {
+    let text = std::fs::read_to_string(root.join(".crates.toml")).unwrap_or_default();
+    text.lines()
+        .find_map(|line| line.strip_prefix(&format!("\"{name} "))?.split_ascii_whitespace().next().map(str::to_owned))
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+
+    #[test]
+    fn a_name_that_could_be_a_flag_or_a_path_is_refused() {
+        for bad in ["", "--git", "../x", "a b"] {
+            assert!(matches!(install(bad, None, &Silent), Err(InstallError::Name(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_version_is_read_from_cargo_s_own_book() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let text = "[v1]\n\"scx_bpfland 1.1.4 (registry+https://example.org)\" = [\"scx_bpfland\"]\n";
+        std::fs::write(dir.path().join(".crates.toml"), text).expect("writes");
+        assert_eq!(installed_version(dir.path(), "scx_bpfland"), "1.1.4");
+        assert_eq!(installed_version(dir.path(), "other"), "unknown");
+    }
 }

@@ -95,8 +95,8 @@ pub(super) fn candidates(packages: &[Package], suite: &str) -> Vec<Candidate> {
         let image = get(format!("linux-image-{release}"));
         let binary = get(format!("linux-binary-{release}")).or_else(|| get(format!("linux-binary-unsigned-{release}")));
         let base = get(format!("linux-base-{release}"));
-        let is_split = binary.is_some()
-            || image.as_ref().is_some_and(|i| i.depends.contains(&format!("linux-binary-{release}")));
+        let is_split =
+            binary.is_some() || image.as_ref().is_some_and(|i| i.depends.contains(&format!("linux-binary-{release}")));
         let single = image.or_else(|| get(format!("linux-image-{release}-unsigned")));
         let layout = match (is_split, single, binary, base) {
             (true, _, Some(binary), Some(base)) => Layout::Split { binary, base },
@@ -151,7 +151,10 @@ pub(super) mod tests {
     fn split(version: &str, parts: &[&str]) -> String {
         let release = format!("{version}+deb13-cloud-amd64");
         let depends = format!("linux-base-{release} (= 1), linux-binary-{release} (= 1)");
-        parts.iter().map(|p| stanza(&format!("linux-{p}-{release}"), &format!("{version}-1~bpo13+1"), &depends)).collect()
+        parts
+            .iter()
+            .map(|p| stanza(&format!("linux-{p}-{release}"), &format!("{version}-1~bpo13+1"), &depends))
+            .collect()
     }
 
     /// An archive with both layouts, one kernel that lost a part, an old one and a release candidate.

@@ -1,7 +1,6 @@
 //! The two date formats at hand: `Valid-Until` of a release file, and the days of distro-info.
 
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// Seconds since 1970 of `Fri, 06 Nov 2026 08:08:01 UTC`, the only form in release files.
 pub(super) fn parse_release_date(text: &str) -> Option<i64> {
@@ -37,8 +36,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
     let day_of_era = z.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
@@ -62,7 +60,13 @@ mod tests {
 
     #[test]
     fn other_forms_are_not_guessed() {
-        for text in ["", "2026-11-06", "Fri, 06 Nov 2026 08:08:01 CET", "Fri, 06 Foo 2026 08:08:01 UTC", "Fri, 06 Nov 2026 08:08 UTC"] {
+        for text in [
+            "",
+            "2026-11-06",
+            "Fri, 06 Nov 2026 08:08:01 CET",
+            "Fri, 06 Foo 2026 08:08:01 UTC",
+            "Fri, 06 Nov 2026 08:08 UTC",
+        ] {
             assert_eq!(parse_release_date(text), None, "{text}");
         }
     }

@@ -21,7 +21,9 @@ pub enum FetchError {
     )]
     NoArchive,
     /// The mirror cannot be reached.
-    #[error("cannot reach the package mirror: {said}\nwhile fetching {url}; connect, or set apt's proxy (Acquire::http::Proxy), and repeat")]
+    #[error(
+        "cannot reach the package mirror: {said}\nwhile fetching {url}; connect, or set apt's proxy (Acquire::http::Proxy), and repeat"
+    )]
     Offline {
         /// What was asked for.
         url: String,
@@ -43,13 +45,17 @@ pub enum FetchError {
         said: String,
     },
     /// The release file carries no signature that this machine trusts, though nothing contradicts it.
-    #[error("the release file of {suite} is signed only with keys that this machine does not know; upgrade the package debian-archive-keyring")]
+    #[error(
+        "the release file of {suite} is signed only with keys that this machine does not know; upgrade the package debian-archive-keyring"
+    )]
     UnknownKey {
         /// Its suite.
         suite: String,
     },
     /// The release file is not what was signed.
-    #[error("the release file of {suite} has a bad signature ({said}); nothing was used of it. Try another mirror, and distrust this one")]
+    #[error(
+        "the release file of {suite} has a bad signature ({said}); nothing was used of it. Try another mirror, and distrust this one"
+    )]
     BadSignature {
         /// Its suite.
         suite: String,
@@ -65,7 +71,9 @@ pub enum FetchError {
         why: String,
     },
     /// A download is not what the signed index promises.
-    #[error("{what} does not match its signed SHA-256\n  wanted {wanted}\n  got    {got}; nothing was kept, repeat or try another mirror")]
+    #[error(
+        "{what} does not match its signed SHA-256\n  wanted {wanted}\n  got    {got}; nothing was kept, repeat or try another mirror"
+    )]
     HashMismatch {
         /// The file's name.
         what: String,

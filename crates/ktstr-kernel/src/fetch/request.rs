@@ -58,7 +58,10 @@ impl Request {
         if text.split_once('+').is_some_and(|(v, _)| decompose_version_for_compare(v).is_some()) {
             return Ok(Self::Revision(text.to_owned()));
         }
-        Err(error("give a version (6.18, 6.18.15, 7.2.12+deb14), a range (6.18..7.3), debian-backports, or a .deb file".into()))
+        Err(error(
+            "give a version (6.18, 6.18.15, 7.2.12+deb14), a range (6.18..7.3), debian-backports, or a .deb file"
+                .into(),
+        ))
     }
 
     /// Whether a kernel of this version, release and suite answers the request. Release candidates only when named.
@@ -88,22 +91,17 @@ impl Request {
             Self::Revision(_) | Self::File(_) => false,
         }
     }
-
-    /// Whether only one kernel can ever answer, so that a cached one needs no look at the archive.
-    pub(crate) fn exact_key(&self) -> Option<&str> {
-        match self {
-            Self::Version(v) if v.split('.').count() >= 3 || v.contains("-rc") => Some(v),
-            Self::Revision(r) => Some(r),
-            _ => None,
-        }
-    }
 }
 
 /// The newest of `candidates` (oldest first) that answers; of one version in several suites, the first suite's.
 ///
 /// # Errors
 /// [`FetchError::UnknownVersion`] or, when the archive lost a part of every match, [`FetchError::Incomplete`].
-pub(super) fn choose<'a>(candidates: &'a [Candidate], request: &Request, text: &str) -> Result<&'a Candidate, FetchError> {
+pub(super) fn choose<'a>(
+    candidates: &'a [Candidate],
+    request: &Request,
+    text: &str,
+) -> Result<&'a Candidate, FetchError> {
     let matching = || candidates.iter().filter(|c| request.accepts(c));
     // The last of the best version, then the first among equals: `candidates` keeps the suites' order within a version.
     let best = matching().rev().find(|c| c.is_complete());
@@ -196,13 +194,6 @@ mod tests {
         super::super::candidate::sort(&mut both);
         let chosen = choose(&both, &Request::Newest, "").expect("one");
         assert_eq!(chosen.suite, "trixie-backports");
-    }
-
-    #[test]
-    fn only_a_full_version_is_exact() {
-        assert_eq!(Request::parse("6.18.15").expect("parses").exact_key(), Some("6.18.15"));
-        assert_eq!(Request::parse("7.2.12+deb14").expect("parses").exact_key(), Some("7.2.12+deb14"));
-        assert_eq!(Request::parse("6.18").expect("parses").exact_key(), None);
     }
 
     proptest! {

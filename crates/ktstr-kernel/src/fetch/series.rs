@@ -16,8 +16,7 @@ pub(super) fn parse_series(csv: &str) -> Vec<Series> {
     let mut lines = csv.lines();
     let header: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
     let column = |name: &str| header.iter().position(|h| *h == name);
-    let (Some(codename), Some(created), Some(released)) =
-        (column("series"), column("created"), column("release"))
+    let (Some(codename), Some(created), Some(released)) = (column("series"), column("created"), column("release"))
     else {
         return Vec::new();
     };
@@ -69,8 +68,7 @@ mod tests {
     fn own_comes_first_then_newer_ones_each_with_its_backports() {
         let series = parse_series(CSV);
         let found = suites(&series, "bookworm", "2026-11-23");
-        let wanted =
-            ["bookworm", "bookworm-backports", "trixie", "trixie-backports", "forky", "sid", "experimental"];
+        let wanted = ["bookworm", "bookworm-backports", "trixie", "trixie-backports", "forky", "sid", "experimental"];
         assert_eq!(found, wanted);
         assert_eq!(suites(&series, "trixie", "2026-11-23")[0], "trixie");
         assert_eq!(suites(&series, "sid", "2026-11-23"), ["sid", "experimental"]);

@@ -16,8 +16,7 @@ impl<'a> Stanza<'a> {
                 continue;
             }
             let rest = &self.0[at..];
-            let more: usize =
-                rest.split_inclusive('\n').take_while(|l| l.starts_with([' ', '\t'])).map(str::len).sum();
+            let more: usize = rest.split_inclusive('\n').take_while(|l| l.starts_with([' ', '\t'])).map(str::len).sum();
             let from = start + line.len() - value.len();
             return Some(self.0[from..at + more].trim());
         }

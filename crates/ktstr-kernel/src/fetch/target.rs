@@ -26,11 +26,7 @@ pub(super) fn parse_targets(text: &str, series: &[Series], arch: &str) -> Option
             && series.iter().any(|known| known.codename == codename);
         wanted.then_some(())?;
         let site = s.get("Site").or_else(|| s.get("Repo-URI"))?.trim_end_matches('/');
-        Some(Target {
-            site: site.to_owned(),
-            codename: codename.to_owned(),
-            component: s.get("Component")?.to_owned(),
-        })
+        Some(Target { site: site.to_owned(), codename: codename.to_owned(), component: s.get("Component")?.to_owned() })
     })
 }
 
@@ -45,7 +41,9 @@ mod tests {
     }
 
     fn series() -> Vec<Series> {
-        super::super::series::parse_series("version,codename,series,created,release\n12,Bookworm,bookworm,2021-08-14,2023-06-10\n")
+        super::super::series::parse_series(
+            "version,codename,series,created,release\n12,Bookworm,bookworm,2021-08-14,2023-06-10\n",
+        )
     }
 
     #[test]

@@ -1,0 +1,165 @@
+//! `cargo ktstr kernel …`.
+
+use anyhow::{Context as _, Result, bail};
+use clap::Subcommand;
+use ktstr_kernel::cache::{Cache, CacheEntry};
+use ktstr_kernel::{Console, KernelId, decompose_version_for_compare, fetch};
+use serde_json::json;
+
+/// Kernels in the cache and in the distribution's archive.
+#[derive(Subcommand)]
+pub enum Kernel {
+    /// Take a stock kernel from the machine's package mirror into the cache
+    #[command(
+        after_help = "Examples:\n  cargo ktstr kernel fetch            the newest with sched_ext\n  cargo ktstr kernel fetch 6.18       the newest 6.18.x\n  cargo ktstr kernel fetch 6.18..7.3  the newest of a range\n  cargo ktstr kernel fetch ./linux-image-6.18.deb\n  cargo ktstr kernel fetch --list"
+    )]
+    Fetch {
+        /// Version, range, `debian-backports` or a .deb file
+        request: Option<String>,
+        /// Show what can be had instead
+        #[arg(long)]
+        list: bool,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the cached kernels
+    List {
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the directory of a cached kernel
+    Path {
+        /// Version; the newest when left out
+        version: Option<String>,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove old kernels from the cache
+    Clean {
+        /// How many of the newest stay
+        #[arg(long, default_value_t = 0)]
+        keep: usize,
+    },
+}
+
+/// Runs one of them.
+pub fn run(command: &Kernel) -> Result<()> {
+    match command {
+        Kernel::Fetch { list: true, json, .. } => offered(*json),
+        Kernel::Fetch { request, json, .. } => {
+            let progress = Console::new();
+            let entry = fetch::fetch(request.as_deref().unwrap_or_default(), &progress);
+            progress.finish();
+            show(&entry?, *json);
+            Ok(())
+        }
+        Kernel::List { json } => cached(*json),
+        Kernel::Path { version, json } => {
+            let entry = pick(version.as_deref())?;
+            entry.verify()?;
+            show(&entry, *json);
+            Ok(())
+        }
+        Kernel::Clean { keep } => {
+            let cleaned = Cache::open()?.clean(*keep)?;
+            println!(
+                "removed {} kernels, {} MiB; {} stay",
+                cleaned.removed.len(),
+                cleaned.freed >> 20,
+                cleaned.kept.len()
+            );
+            Ok(())
+        }
+    }
+}
+
+fn offered(as_json: bool) -> Result<()> {
+    let progress = Console::new();
+    let listed = fetch::list(&progress);
+    progress.finish();
+    for k in listed? {
+        let sched_ext = match k.sched_ext {
+            fetch::SchedExt::Yes => "yes",
+            fetch::SchedExt::No => "no",
+            fetch::SchedExt::Expected => "expected",
+            fetch::SchedExt::NotExpected => "not expected",
+        };
+        if as_json {
+            println!(
+                "{}",
+                json!({"version": k.version, "release": k.release, "suite": k.suite, "sched_ext": sched_ext, "cached": k.cached})
+            );
+        } else {
+            let cached = if k.cached { "cached" } else { "" };
+            println!("{:<12} {:<20} sched_ext: {sched_ext:<13} {cached}", k.version, k.suite);
+        }
+    }
+    Ok(())
+}
+
+fn cached(as_json: bool) -> Result<()> {
+    let entries = Cache::open()?.entries()?;
+    if entries.is_empty() && !as_json {
+        eprintln!("no kernel is cached; `cargo ktstr kernel fetch` takes one from the package mirror");
+    }
+    for entry in entries {
+        if as_json {
+            println!("{}", describe(&entry));
+        } else {
+            let meta = entry.metadata();
+            let sched_ext = if meta.sched_ext { "yes" } else { "no" };
+            println!("{:<12} {:<32} sched_ext: {sched_ext:<4} {}", meta.version, meta.release, meta.source);
+        }
+    }
+    Ok(())
+}
+
+fn pick(version: Option<&str>) -> Result<CacheEntry> {
+    let cache = Cache::open()?;
+    let Some(wanted) = version else {
+        return cache.newest()?.context("no kernel is cached; run `cargo ktstr kernel fetch`");
+    };
+    if let Some(entry) = cache.entry(wanted) {
+        return Ok(entry);
+    }
+    let id = KernelId::parse(wanted)?;
+    let answers = |version: &str| match &id {
+        KernelId::Version(v) => version.strip_prefix(v.as_str()).is_some_and(|rest| rest.starts_with('.')),
+        KernelId::Range { start, end } => {
+            let key = decompose_version_for_compare(version);
+            decompose_version_for_compare(start) <= key && key <= decompose_version_for_compare(end)
+        }
+        _ => false,
+    };
+    let found = cache.entries()?.into_iter().filter(|e| answers(&e.metadata().version));
+    let newest = found.max_by_key(|e| decompose_version_for_compare(&e.metadata().version));
+    match newest {
+        Some(entry) => Ok(entry),
+        None => bail!("kernel {wanted} is not cached; run `cargo ktstr kernel fetch {wanted}`"),
+    }
+}
+
+fn describe(entry: &CacheEntry) -> serde_json::Value {
+    let meta = entry.metadata();
+    json!({
+        "version": meta.version,
+        "release": meta.release,
+        "sched_ext": meta.sched_ext,
+        "source": meta.source,
+        "path": entry.dir(),
+        "vmlinux": entry.vmlinux(),
+        "config": entry.config(),
+    })
+}
+
+/// The directory alone on stdout, for `KTSTR_KERNEL=$(cargo ktstr kernel path 6.18)`.
+fn show(entry: &CacheEntry, as_json: bool) {
+    if as_json {
+        println!("{}", describe(entry));
+    } else {
+        println!("{}", entry.dir().display());
+    }
+}

@@ -1,0 +1,73 @@
+//! Every kernel that the archive offers, suite by suite.
+
+use super::apt::{download, series, target};
+use super::candidate::{Candidate, candidates, sort};
+use super::date::day_of;
+use super::error::FetchError;
+use super::index::{ARCH, parse_packages};
+use super::release::parse_release;
+use super::series::suites;
+use super::target::Target;
+use super::verify::{check_sha256, signed_text};
+use crate::progress::Progress;
+use std::io::Read as _;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Kernels, and the archive they come from.
+pub(super) struct Catalogue {
+    pub target: Target,
+    pub kernels: Vec<Candidate>,
+}
+
+/// Reads the lists of the machine's own suite and of newer ones, each checked against its signature.
+///
+/// A suite that the mirror does not have, or that is signed by keys of the future, is left out with a note.
+pub(super) fn read(work: &Path, progress: &dyn Progress) -> Result<Catalogue, FetchError> {
+    let series = series()?;
+    let target = target(&series)?;
+    let mut kernels = Vec::new();
+    for suite in suites(&series, &target.codename, &day_of(unix_now())) {
+        match read_suite(&target, &suite, work, progress) {
+            Ok(found) => kernels.extend(found),
+            Err(e @ (FetchError::NotFound { .. } | FetchError::UnknownKey { .. } | FetchError::BadRelease { .. })) => {
+                progress.note(&format!("{suite} is left out: {e}"));
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    sort(&mut kernels);
+    Ok(Catalogue { target, kernels })
+}
+
+fn read_suite(
+    target: &Target,
+    suite: &str,
+    work: &Path,
+    progress: &dyn Progress,
+) -> Result<Vec<Candidate>, FetchError> {
+    progress.step(&format!("package list of {suite}"));
+    let base = format!("{}/dists/{suite}", target.site.trim_end_matches('/'));
+    let index = format!("{}/binary-{ARCH}/Packages.xz", target.component);
+    let signed = work.join(format!("{suite}.InRelease"));
+    download(&format!("{base}/InRelease"), &signed, 0, progress)?;
+    let text = signed_text(suite, &signed)?;
+    let release = parse_release(&text, suite, &index, Some(unix_now()))?;
+    let path = if release.by_hash {
+        format!("{}/binary-{ARCH}/by-hash/SHA256/{}", target.component, release.index_sha256)
+    } else {
+        index
+    };
+    let packed = work.join(format!("{suite}.Packages.xz"));
+    download(&format!("{base}/{path}"), &packed, release.index_size, progress)?;
+    check_sha256(&format!("package list of {suite}"), &packed, &release.index_sha256)?;
+    let bad = |e: std::io::Error| FetchError::Package { path: packed.clone(), why: e.to_string() };
+    let mut packages = String::new();
+    xz2::read::XzDecoder::new(std::fs::File::open(&packed).map_err(bad)?).read_to_string(&mut packages).map_err(bad)?;
+    Ok(candidates(&parse_packages(&packages), suite))
+}
+
+fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
