@@ -10,6 +10,7 @@ mod step;
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 #[derive(Parser)]
 #[command(
@@ -35,12 +36,22 @@ enum Verb {
     },
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().verb {
-        Verb::Demo(options) => demo::demo(&options),
+fn main() -> ExitCode {
+    match run(&Cli::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: &Verb) -> Result<()> {
+    match verb {
+        Verb::Demo(options) => demo::demo(options),
         Verb::Ci => ci::ci(),
         Verb::Conformance { dir } => {
-            ensure!(conformance::run(&dir)?, "conformance vectors failed");
+            ensure!(conformance::run(dir)?, "conformance vectors failed");
             Ok(())
         }
     }

@@ -4,17 +4,22 @@ use ktstr_sidecar::SidecarRecord;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+/// Kernel and scheduler.
+type Column = (String, String);
+/// Verdict and seconds, by column.
+type Row = BTreeMap<Column, (String, f64)>;
+
 /// Verdict and seconds of each cell.
 pub struct Matrix {
-    columns: Vec<(String, String)>,
-    rows: BTreeMap<(u32, String), BTreeMap<(String, String), (String, f64)>>,
+    columns: Vec<Column>,
+    rows: BTreeMap<(u32, String), Row>,
 }
 
 impl Matrix {
     /// From the records of a run; host_only tests have no machine and no cell.
     pub fn of(records: &[SidecarRecord]) -> Self {
         let mut columns = BTreeSet::new();
-        let mut rows: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        let mut rows: BTreeMap<(u32, String), Row> = BTreeMap::new();
         for record in records.iter().filter(|r| r.accelerator.is_some()) {
             let kernel = record.kernel_version.clone().unwrap_or_else(|| "?".into());
             let column = (kernel, record.scheduler.clone());
@@ -28,7 +33,7 @@ impl Matrix {
 
     /// At least two schedulers, each passing on four topologies.
     pub fn proves_the_demo(&self) -> bool {
-        let passing = |column: &&(String, String)| {
+        let passing = |column: &&Column| {
             self.rows.values().filter(|row| row.get(*column).is_some_and(|c| c.0 == "PASS")).count() >= 4
         };
         self.columns.iter().filter(passing).map(|c| &c.1).collect::<BTreeSet<_>>().len() >= 2

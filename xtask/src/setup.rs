@@ -48,7 +48,7 @@ pub fn run_setup() -> Result<()> {
             eprintln!("    {:<24} {}", need.package, need.why);
         }
         let packages: Vec<&str> = missing.iter().map(|n| n.package).collect();
-        run(&mut as_root("apt-get").args(["-q", "update"])).context("failed to refresh apt's lists")?;
+        run(as_root("apt-get").args(["-q", "update"])).context("failed to refresh apt's lists")?;
         let mut install = as_root("apt-get");
         install.args(["-q", "install", "-y", "--no-install-recommends"]).args(&packages);
         run(&mut install).with_context(|| format!("failed to install {}", packages.join(" ")))?;

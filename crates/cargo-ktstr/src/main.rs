@@ -5,6 +5,7 @@ mod scheduler;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 /// cargo passes the subcommand's own name as the first argument.
 #[derive(Parser)]
@@ -33,10 +34,20 @@ enum Command {
     Scheduler(scheduler::Scheduler),
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let Cargo::Ktstr(ktstr) = Cargo::parse();
-    match ktstr.command {
-        Command::Kernel(kernel) => kernel::run(&kernel),
-        Command::Scheduler(scheduler) => scheduler::run(&scheduler),
+    match run(&ktstr.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Kernel(kernel) => kernel::run(kernel),
+        Command::Scheduler(scheduler) => scheduler::run(scheduler),
     }
 }

@@ -63,7 +63,7 @@ fn strip(data: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use object::{Object as _, ObjectSymbol as _};
+    use object::Object as _;
 
     #[test]
     fn a_stripped_copy_of_this_program_keeps_its_symbols_and_runs() {
