@@ -23,13 +23,18 @@ pub fn ci() -> Result<()> {
         Ok(())
     });
     if ready {
-        let kernel = steps.step("kernel", || demo::fetch_kernel(DEFAULT_KERNEL).map(drop));
+        let mut kernel = None;
+        steps.step("kernel", || {
+            kernel = Some(demo::fetch_kernel(DEFAULT_KERNEL)?);
+            Ok(())
+        });
         let scheduler = steps.step("scheduler", || demo::install_scheduler(DEMO_SCHEDULER).map(drop));
-        if kernel && scheduler {
+        if let (Some(kernel), true) = (kernel, scheduler) {
             steps.step("tests", || {
                 let mut tests = cargo(&["nextest", "run", "--workspace", "--locked", "--profile", "ci"]);
                 // A skip here means that the set-up above did not do its work.
-                run(tests.env("KTSTR_NO_SKIP_MODE", "1").env("KTSTR_OVERCOMMIT", OVERCOMMIT))
+                tests.env("KTSTR_KERNEL", kernel.dir()).env("KTSTR_OVERCOMMIT", OVERCOMMIT);
+                run(tests.env("KTSTR_NO_SKIP_MODE", "1"))
             });
         }
     }

@@ -1,5 +1,6 @@
 //! Project tasks: one file for each verb.
 
+mod bench;
 mod ci;
 mod conformance;
 mod demo;
@@ -29,6 +30,9 @@ enum Verb {
     Demo(demo::Demo),
     /// Set up, then run every check
     Ci,
+    /// Measure what was promised
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Run the vectors of a directory against the crates
     Conformance {
         /// Directory of JSON files
@@ -50,6 +54,7 @@ fn run(verb: &Verb) -> Result<()> {
     match verb {
         Verb::Demo(options) => demo::demo(options),
         Verb::Ci => ci::ci(),
+        Verb::Bench(bench) => bench::run(bench),
         Verb::Conformance { dir } => {
             ensure!(conformance::run(dir)?, "conformance vectors failed");
             Ok(())

@@ -131,3 +131,33 @@ impl Invocation {
         Self { args: Args::parse(std::env::args_os().skip(1)), settings: Settings::from_process() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_s_table_is_this_list() {
+        let readme = include_str!("../../../README.md");
+        for Variable { name, meaning } in VARIABLES {
+            assert!(readme.contains(&format!("| `{name}` | {meaning} |\n")), "README.md lacks the row of {name}");
+        }
+    }
+
+    #[test]
+    fn empty_is_unset_but_for_no_skip_mode() {
+        let all_empty = Settings::read(&|_| Some(OsString::new()));
+        assert!(all_empty.no_skip && !all_empty.cargo_test_mode && all_empty.accel.is_none());
+        let unset = Settings::read(&|_| None);
+        assert!(!unset.no_skip && unset.overcommit == Ok(1.0));
+    }
+
+    #[test]
+    fn one_listed_kernel_gives_no_suffix() {
+        let list = |text: &'static str| {
+            Settings::read(&move |name| (name == "KTSTR_KERNEL_LIST").then(|| OsString::from(text)))
+        };
+        assert!(list("6.18=/a").kernel_labels().is_empty());
+        assert_eq!(list("6.18=/a;7.3=/b").kernel_labels(), ["6.18", "7.3"]);
+    }
+}

@@ -10,7 +10,9 @@ use ktstr_kernel::cache::Cache;
 use ktstr_kernel::find::{FindEnv, FoundKernel, find_kernel};
 use ktstr_scenario::{Assert, SchedulerLaunch};
 use ktstr_topology::{Topology, vm_memory_mib};
-use ktstr_verdict::{AssertResult, HarnessFault, PerfModeUnavailable, TopologyUnrepresentable};
+use ktstr_verdict::{
+    AssertResult, HarnessFault, HostClass, PerfModeUnavailable, TopologyUnrepresentable, classify_host_error,
+};
 use ktstr_vmm::initramfs::{BaseSpec, build_base_layer, cpio};
 use ktstr_vmm::{Accel, AccelChoice, Deadlines, Spoil, Vm, VmConfig, VmRun, choose_accel};
 use ktstr_wire::Nonce;
@@ -55,29 +57,11 @@ pub fn run_in_machine(
     settings: &Settings,
     attempt: &mut Attempt,
 ) -> anyhow::Result<AssertResult> {
-    refuse_unsupported(entry)?;
-    let choice = choose_accel(settings.accel.as_deref())?;
-    let accel = choice.accel;
-    attempt.accel = Some(choice);
-    if entry.performance_mode && accel != Accel::Kvm {
-        return Err(anyhow::Error::new(PerfModeUnavailable::new(
-            "performance mode needs the kvm accelerator, and this machine has none; run on a host with hardware virtualisation",
-        )));
-    }
-    let kernel = find_kernel(&FindEnv::from_process())?;
-    if let Some(skip) = kernel_refused(entry, &kernel)? {
-        return Ok(skip);
-    }
-    attempt.scheduler = resolve(entry.scheduler, settings)?;
-    let config = configure(entry, topology, settings, &kernel, attempt.scheduler.as_ref(), accel)?;
-    attempt.kernel = Some(kernel);
-    #[allow(clippy::cast_precision_loss)]
-    {
-        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        attempt.overcommit = f64::from(topology.total_cpus()) / cpus as f64;
-    }
-    let run = Vm::new(config).run()?;
-    keep_stream(&run);
+    let started = start(entry, topology, settings, attempt).map_err(before_the_test)?;
+    let run = match started {
+        Started::Run(run) => run,
+        Started::Skip(result) => return Ok(result),
+    };
     let expected = Expected {
         topology: topology.clone(),
         scheduler: (!entry.scheduler.is_eevdf()).then(|| entry.scheduler.name.to_owned()),
@@ -91,8 +75,54 @@ pub fn run_in_machine(
         host_delay: run.host_delay,
         vcpu_share: run.vcpu_share,
     });
-    attempt.run = Some(run);
+    attempt.run = Some(*run);
     result
+}
+
+/// A machine that ran, or the reason not to start one.
+enum Started {
+    Run(Box<VmRun>),
+    Skip(AssertResult),
+}
+
+fn start(
+    entry: &'static KtstrTestEntry,
+    topology: &Topology,
+    settings: &Settings,
+    attempt: &mut Attempt,
+) -> anyhow::Result<Started> {
+    refuse_unsupported(entry)?;
+    let choice = choose_accel(settings.accel.as_deref())?;
+    let accel = choice.accel;
+    attempt.accel = Some(choice);
+    if entry.performance_mode && accel != Accel::Kvm {
+        return Err(anyhow::Error::new(PerfModeUnavailable::new(
+            "performance mode needs the kvm accelerator, and this machine has none; run on a host with hardware virtualisation",
+        )));
+    }
+    let kernel = find_kernel(&FindEnv::from_process())?;
+    if let Some(skip) = kernel_refused(entry, &kernel)? {
+        return Ok(Started::Skip(skip));
+    }
+    attempt.scheduler = resolve(entry.scheduler, settings)?;
+    let config = configure(entry, topology, settings, &kernel, attempt.scheduler.as_ref(), accel)?;
+    attempt.kernel = Some(kernel);
+    #[allow(clippy::cast_precision_loss)]
+    {
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        attempt.overcommit = f64::from(topology.total_cpus()) / cpus as f64;
+    }
+    let run = Vm::new(config).run()?;
+    keep_stream(&run);
+    Ok(Started::Run(Box::new(run)))
+}
+
+/// What goes wrong before the test is the host's lack or a fault of ours; it is never the failure that a test expects.
+fn before_the_test(e: anyhow::Error) -> anyhow::Error {
+    match classify_host_error(&e, false) {
+        HostClass::NotHostClass => e.context(HarnessFault::new("the test could not be started")),
+        HostClass::Skip { .. } | HostClass::Fail { .. } => e,
+    }
 }
 
 fn refuse_unsupported(entry: &KtstrTestEntry) -> anyhow::Result<()> {

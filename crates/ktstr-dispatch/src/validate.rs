@@ -147,16 +147,6 @@ impl KtstrTestEntry {
         }
         Ok(())
     }
-
-    /// Stops compilation with the broken rule; `#[ktstr_test]` calls it in a `const`.
-    ///
-    /// # Panics
-    /// When [`validate`](Self::validate) refuses the entry.
-    pub const fn validate_or_panic(&self) {
-        if let Err(e) = self.validate() {
-            panic!("{}", e.message());
-        }
-    }
 }
 
 const fn inverted(min: u32, max: Option<u32>) -> bool {

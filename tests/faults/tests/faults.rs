@@ -187,6 +187,29 @@ fn an_attribute_without_its_machinery_fails_loudly() {
 }
 
 #[test]
+fn a_cached_kernel_with_a_flipped_byte_is_never_booted() {
+    let found = run_with("passes", |_| {});
+    let cache = ktstr_kernel::cache::Cache::open().unwrap();
+    let entry = cache.newest().unwrap().expect("the set-up has cached a kernel");
+    assert_eq!(found.output.status.code(), Some(0), "{}", found.stderr());
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("kernel");
+    std::fs::create_dir(&copy).unwrap();
+    for file in ["vmlinuz", "vmlinux", "config", "metadata.json"] {
+        std::fs::copy(entry.dir().join(file), copy.join(file)).unwrap();
+    }
+    let vmlinux = copy.join("vmlinux");
+    let mut bytes = std::fs::read(&vmlinux).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&vmlinux, bytes).unwrap();
+    let run = run_with("expects_an_error", |c| {
+        c.env("KTSTR_KERNEL", &copy);
+    });
+    fails_with(&run, "is damaged");
+}
+
+#[test]
 fn a_record_that_cannot_be_written_leaves_the_verdict_alone() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("a-file");

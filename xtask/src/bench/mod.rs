@@ -1,0 +1,30 @@
+//! `cargo xtask bench`: ratios measured side by side in one run, never bare seconds.
+
+mod budget;
+mod list;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+/// What to measure.
+#[derive(Subcommand, Debug)]
+pub enum Bench {
+    /// 1,000,000 candidates through the budget's selection
+    Budget,
+    /// Listing 1,000 tests × 25 presets × 4 kernels against one write of the same bytes
+    List,
+}
+
+/// Measures, prints, and fails when a promise is broken.
+pub fn run(bench: &Bench) -> Result<()> {
+    match bench {
+        Bench::Budget => budget::run(),
+        Bench::List => list::run(),
+    }
+}
+
+/// Median of a few seconds.
+fn median(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN)
+}
