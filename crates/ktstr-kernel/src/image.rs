@@ -117,7 +117,7 @@ fn decompress(payload: &[u8]) -> Result<Vec<u8>, ImageError> {
             read_all(decoder.single_frame())
         }
         [0x1F, 0x8B, ..] => read_all(flate2::bufread::GzDecoder::new(payload)),
-        [0xFD, b'7', b'z', b'X', b'Z', 0, ..] => read_all(xz2::bufread::XzDecoder::new(payload)),
+        [0xFD, b'7', b'z', b'X', b'Z', 0, ..] => read_xz(payload),
         [0x02, 0x21, 0x4C, 0x18, ..] => Err(ImageError::Compression("lz4")),
         [b'B', b'Z', b'h', ..] => Err(ImageError::Compression("bzip2")),
         [0x89, b'L', b'Z', b'O', ..] => Err(ImageError::Compression("lzo")),
@@ -131,6 +131,28 @@ fn read_all(reader: impl Read) -> Result<Vec<u8>, ImageError> {
     let mut out = Vec::new();
     reader.take(MAX_VMLINUX).read_to_end(&mut out).map_err(ImageError::Payload)?;
     Ok(out)
+}
+
+/// One xz stream; the kernel's build appends the uncompressed size behind it (scripts/Makefile.lib, `size_append`), which the
+/// crate's reader takes for a damaged second stream.
+fn read_xz(payload: &[u8]) -> Result<Vec<u8>, ImageError> {
+    const STEP: usize = 4 << 20;
+    let failed = |e: xz2::stream::Error| ImageError::Payload(e.into());
+    let mut stream = xz2::stream::Stream::new_stream_decoder(u64::MAX, 0).map_err(failed)?;
+    let mut out = Vec::new();
+    loop {
+        let done = usize::try_from(stream.total_in()).unwrap_or(usize::MAX);
+        let (input, before) = (payload.get(done..).unwrap_or_default(), out.len());
+        out.reserve(STEP);
+        let status = stream.process_vec(input, &mut out, xz2::stream::Action::Run).map_err(failed)?;
+        if status == xz2::stream::Status::StreamEnd {
+            return Ok(out);
+        }
+        let stands_still = input.is_empty() && out.len() == before;
+        if stands_still || out.len() as u64 > MAX_VMLINUX {
+            return Err(ImageError::Payload(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+    }
 }
 
 fn le16(bytes: &[u8], at: usize) -> Option<u16> {

@@ -68,9 +68,10 @@ impl Crew {
         head.state.store(2, Release);
         let everyone = u32::MAX >> 1;
         let _ = rustix::thread::futex::wake(&head.state, rustix::thread::futex::Flags::empty(), everyone);
-        let seen = (0..self.pids.len()).map(|i| self.shared.seen(i, end)).collect();
+        let count = self.pids.len();
         self.reap(STOP_WITHIN)?;
-        Ok(seen)
+        // Read when nobody writes any more, so that the counters of partners agree.
+        Ok((0..count).map(|i| self.shared.seen(i, end)).collect())
     }
 
     fn reap(&mut self, within: Duration) -> Result<()> {
