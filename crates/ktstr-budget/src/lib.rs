@@ -6,8 +6,9 @@ mod feature;
 mod seconds;
 mod select;
 mod stats;
+mod word_hash;
 
-pub use estimate::estimate_duration;
+pub use estimate::{MeasuredPhases, estimate_duration};
 pub use feature::{Features, djb2};
 pub use seconds::{BudgetError, Secs, SecsError, parse_budget};
 pub use select::{Candidate, WideCandidate, select, select_with};

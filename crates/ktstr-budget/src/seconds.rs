@@ -48,7 +48,7 @@ impl Ord for Secs {
 
 /// `KTSTR_BUDGET_SECS` is not a positive number.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{0}` is not a positive number of seconds")]
+#[error("`{0}` is not a positive number of seconds; give one such as 600, or unset it to run everything")]
 pub struct BudgetError(String);
 
 /// The budget of `KTSTR_BUDGET_SECS`; `None` for an empty text.
@@ -63,5 +63,47 @@ pub fn parse_budget(text: &str) -> Result<Option<Secs>, BudgetError> {
     match text.parse::<f64>().ok().and_then(|s| Secs::new(s).ok()) {
         Some(secs) if secs > Secs::ZERO => Ok(Some(secs)),
         _ => Err(BudgetError(text.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn seconds_are_exactly_the_finite_numbers_from_zero_up(secs in prop::num::f64::ANY) {
+            prop_assert_eq!(Secs::new(secs).is_ok(), secs.is_finite() && secs >= 0.0);
+        }
+
+        #[test]
+        fn a_budget_is_any_positive_number_with_blanks_around_it(secs in 1e-3f64..1e9) {
+            prop_assert_eq!(parse_budget(&format!(" {secs}\n")).unwrap().map(Secs::get), Some(secs));
+        }
+
+        #[test]
+        fn a_refused_budget_names_its_text(text in "[a-z]{1,8}|-[0-9]{1,3}|0|-0") {
+            let error = parse_budget(&text).unwrap_err().to_string();
+            prop_assert!(error.contains(&text), "{}", error);
+        }
+    }
+
+    #[test]
+    fn no_text_is_no_budget() {
+        assert_eq!(parse_budget(""), Ok(None));
+        assert_eq!(parse_budget("  "), Ok(None));
+    }
+
+    #[test]
+    fn text_and_what_is_not_finite_or_not_above_zero_is_no_budget() {
+        for bad in ["0", "-0", "-3", "NaN", "inf", "-inf", "1e999", "soon", "10s"] {
+            assert!(parse_budget(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_negative_zero_is_zero() {
+        assert_eq!(Secs::new(-0.0).unwrap().cmp(&Secs::ZERO), Ordering::Equal);
     }
 }

@@ -5,12 +5,18 @@
 //! the smaller index.
 
 use crate::seconds::Secs;
+use crate::word_hash::BuildWordHasher;
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-use std::collections::HashMap;
+use std::collections::{BinaryHeap, HashMap};
 
 /// Bits per second of a candidate that costs nothing: its new bits times this.
 const FREE_RATE: f64 = 1e6;
+/// Up to this many seconds, with room for rounding, a price can beat no price at all: `n / price >= n * FREE_RATE`.
+const NEGLIGIBLE_S: f64 = 2.0 / FREE_RATE;
+/// Once one in so many entries was found stale, refreshing all of them at once is cheaper than one by one.
+const STALE_SHARE: usize = 32;
+/// Prices this close, relative to each other, may divide to the same rate.
+const SAME_RATE: f64 = 4.0 * f64::EPSILON;
 
 /// One test with its 64 feature bits.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,9 +105,16 @@ impl Ord for Entry<'_> {
     }
 }
 
-/// Candidates that could ever be chosen: of equal masks only the cheapest (then the smaller name) can.
+/// Whether the dearer of two candidates with equal bits can still come first.
+fn can_rival(dearer: Secs, cheaper: Secs) -> bool {
+    dearer != cheaper && (dearer.get() <= NEGLIGIBLE_S || dearer.get() <= cheaper.get() * (1.0 + SAME_RATE))
+}
+
+/// Candidates that could ever be chosen. Of equal bits that is the cheapest, then the smaller name; beside it stay the few
+/// that [`can_rival`] it, so that the answer is the greedy one to the last bit of a float.
 fn representatives<T: Item>(all: &[T], budget: Secs) -> Vec<usize> {
-    let mut best: HashMap<&[u64], usize> = HashMap::new();
+    let mut best: HashMap<&[u64], usize, BuildWordHasher> = HashMap::default();
+    let mut kept = Vec::new();
     for (index, item) in all.iter().enumerate() {
         if item.secs() > budget || item.words().iter().all(|&w| w == 0) {
             continue;
@@ -109,55 +122,83 @@ fn representatives<T: Item>(all: &[T], budget: Secs) -> Vec<usize> {
         best.entry(item.words())
             .and_modify(|held| {
                 let key = |i: usize| (all[i].secs(), all[i].name(), i);
-                if key(index) < key(*held) {
-                    *held = index;
+                let (winner, loser) = if key(index) < key(*held) { (index, *held) } else { (*held, index) };
+                if can_rival(all[loser].secs(), all[winner].secs()) {
+                    kept.push(loser);
                 }
+                *held = winner;
             })
             .or_insert(index);
     }
-    best.into_values().collect()
+    kept.extend(best.into_values());
+    kept
+}
+
+/// The heap's entries with present rates, without those that can never be chosen again.
+fn refreshed<'a, T: Item>(entries: Vec<Entry<'a>>, all: &[T], covered: &[u64], left: f64) -> BinaryHeap<Entry<'a>> {
+    let present = |entry: Entry<'a>| {
+        let item = &all[entry.index];
+        let new_bits = gain(item.words(), covered);
+        (new_bits > 0 && item.secs().get() <= left).then(|| Entry { rate: rate(new_bits, item.secs()), ..entry })
+    };
+    entries.into_iter().filter_map(present).collect()
 }
 
 fn select_items<T: Item>(all: &[T], budget: Secs) -> Vec<usize> {
     let width = all.iter().map(|c| c.words().len()).max().unwrap_or(0);
     let mut covered = vec![0u64; width];
     let mut left = budget.get();
-    let mut heap: BinaryHeap<Entry<'_>> = representatives(all, budget)
-        .into_iter()
-        .map(|index| {
-            let item = &all[index];
-            Entry { rate: rate(gain(item.words(), &covered), item.secs()), name: item.name(), index }
-        })
-        .collect();
+    let entry = |index: usize| Entry { rate: 0.0, name: all[index].name(), index };
+    let mut heap = refreshed(representatives(all, budget).into_iter().map(entry).collect(), all, &covered, left);
+    let mut stale = 0;
     let mut chosen = Vec::new();
     while let Some(top) = heap.pop() {
         let item = &all[top.index];
         let new_bits = gain(item.words(), &covered);
-        if new_bits == 0 || item.secs().get() > left {
-            continue;
-        }
         let now = rate(new_bits, item.secs());
-        if now < top.rate {
-            heap.push(Entry { rate: now, ..top });
+        if new_bits > 0 && item.secs().get() <= left && now == top.rate {
+            for (word, bits) in covered.iter_mut().zip(item.words()) {
+                *word |= bits;
+            }
+            left -= item.secs().get();
+            chosen.push(top.index);
             continue;
         }
-        for (word, bits) in covered.iter_mut().zip(item.words()) {
-            *word |= bits;
+        if new_bits > 0 && item.secs().get() <= left {
+            heap.push(Entry { rate: now, ..top });
         }
-        left -= item.secs().get();
-        chosen.push(top.index);
+        stale += 1;
+        if stale * STALE_SHARE > heap.len() {
+            heap = refreshed(heap.into_vec(), all, &covered, left);
+            stale = 0;
+        }
     }
     chosen.sort_unstable();
     chosen
 }
 
 /// Again and again the affordable candidate with the most new bits per second; sorted indices into `all`.
+///
+/// No new bits or too dear means never; ties go to the smaller name. Takes about n log n for n distinct masks.
 #[must_use]
 pub fn select(all: &[Candidate], budget: Secs) -> Vec<usize> {
     select_items(all, budget)
 }
 
-/// [`select`] over features of any width.
+/// [`select`] over features of any width, such as the pairs of values that a test covers:
+///
+/// ```
+/// use ktstr_budget::{Secs, WideCandidate, select_with};
+///
+/// // 3 topologies × 30 kernels: bit 30·t + k stands for topology t on kernel k.
+/// let pair = |t: usize, k: usize| {
+///     let mut bits = vec![0u64; 2];
+///     bits[(30 * t + k) / 64] |= 1 << ((30 * t + k) % 64);
+///     WideCandidate { name: format!("t{t}/k{k}"), bits, secs: Secs::new(10.0).unwrap() }
+/// };
+/// let all = [pair(0, 0), pair(2, 29), pair(2, 29), pair(1, 7)];
+/// assert_eq!(select_with(&all, Secs::new(60.0).unwrap()), [0, 1, 3]);
+/// ```
 #[must_use]
 pub fn select_with(all: &[WideCandidate], budget: Secs) -> Vec<usize> {
     select_items(all, budget)

@@ -1,6 +1,7 @@
 //! Which names a binary has: tests × presets × kernels, before any of them runs.
 
 use crate::entry::KtstrTestEntry;
+use crate::measured::Measured;
 use crate::names::{BASE, DEMO_PREFIX, GAUNTLET};
 use ktstr_budget::{Candidate, Features, Secs, estimate_duration};
 use ktstr_kernel::sanitize_kernel_label;
@@ -71,9 +72,9 @@ impl Item<'_> {
         String::from_utf8_lossy(&out).into_owned()
     }
 
-    /// What the budget weighs: features and estimated seconds.
+    /// What the budget weighs: features and estimated seconds, from what such machines took here before when that is known.
     #[must_use]
-    pub fn candidate(&self) -> Candidate {
+    pub fn candidate(&self, measured: &Measured) -> Candidate {
         let name = self.name();
         let declared = self.entry.dimensions();
         let (numa_nodes, llcs, cores, threads) = self.preset.map_or(declared, |p| {
@@ -95,7 +96,11 @@ impl Item<'_> {
             gauntlet: self.preset.is_some(),
         }
         .mask();
-        let secs = estimate_duration(cpus, self.entry.duration_s, self.entry.host_only, self.entry.performance_mode);
+        let (duration_s, perf) = (self.entry.duration_s, self.entry.performance_mode);
+        let secs = match measured.of_cpus(cpus) {
+            Some(phases) if !self.entry.host_only => phases.estimate(duration_s, perf),
+            _ => estimate_duration(cpus, duration_s, self.entry.host_only, perf),
+        };
         Candidate { secs: Secs::new(secs).unwrap_or(Secs::ZERO), name, mask }
     }
 }

@@ -6,6 +6,7 @@ use crate::catalogue::Catalogue;
 use crate::entry::KtstrTestEntry;
 use crate::env::Invocation;
 use crate::list::{libtest_name, write_names, write_plain, write_selected};
+use crate::measured::Measured;
 use crate::registry::{KTSTR_TESTS, find, real_entries};
 use crate::run::{host_offer, run_name, run_on_topology};
 use crate::{names, verifier};
@@ -138,7 +139,10 @@ fn list(entries: Vec<&'static KtstrTestEntry>, invocation: &Invocation) -> i32 {
     };
     let written = match budget {
         None => write_names(&catalogue, args.ignored, &mut out),
-        Some(budget) => write_selected(&catalogue, args.ignored, budget, &mut out).map(|line| eprintln!("{line}")),
+        Some(budget) => {
+            let measured = Measured::of_this_machine();
+            write_selected(&catalogue, args.ignored, budget, &measured, &mut out).map(|line| eprintln!("{line}"))
+        }
     };
     let plain = plain.and_then(|mut child| {
         let listing = child.wait_output()?;

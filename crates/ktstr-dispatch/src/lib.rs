@@ -13,6 +13,7 @@ pub mod evaluate;
 mod host_only;
 pub mod list;
 mod machine;
+pub mod measured;
 mod names;
 mod record;
 mod registry;

@@ -1,6 +1,7 @@
 //! `--list --format terse`: the names, through one buffer.
 
 use crate::catalogue::Catalogue;
+use crate::measured::Measured;
 use ktstr_budget::{Secs, select, stats};
 use std::collections::HashSet;
 use std::io::Write;
@@ -40,12 +41,13 @@ pub fn write_selected(
     catalogue: &Catalogue<'_>,
     ignored_only: bool,
     budget: Secs,
+    measured: &Measured,
     out: &mut impl Write,
 ) -> std::io::Result<String> {
     let mut candidates = Vec::new();
     let mut ignored = Vec::new();
     catalogue.visit(|item| {
-        candidates.push(item.candidate());
+        candidates.push(item.candidate(measured));
         ignored.push(item.ignored());
     });
     let chosen = select(&candidates, budget);

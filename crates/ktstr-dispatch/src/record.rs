@@ -39,16 +39,24 @@ pub struct Outline<'a> {
 /// A directory or file that cannot be written; the verdict stands without it.
 pub fn write(outline: &Outline<'_>) -> Result<PathBuf> {
     let record = record_of(outline);
-    let path = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let dir = record_dir(&Location {
-        sidecar_dir: path("KTSTR_SIDECAR_DIR"),
-        runs_root: path("KTSTR_RUNS_ROOT"),
+        sidecar_dir: path_of("KTSTR_SIDECAR_DIR"),
+        runs_root: path_of("KTSTR_RUNS_ROOT"),
         target_dir: target_dir(),
         kernel: record.kernel_label.clone().unwrap_or_else(|| "no-kernel".to_owned()),
         commit: record.project_commit.clone().unwrap_or_else(|| "no-commit".to_owned()),
         epoch: std::env::var("KTSTR_RUN_EPOCH").ok().filter(|e| !e.is_empty()),
     })?;
     Ok(write_record(&dir, &record)?)
+}
+
+/// Where records and directories of records lie.
+pub(crate) fn records_root() -> PathBuf {
+    path_of("KTSTR_SIDECAR_DIR").or_else(|| path_of("KTSTR_RUNS_ROOT")).unwrap_or_else(|| target_dir().join("ktstr"))
+}
+
+fn path_of(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|v| !v.is_empty()).map(PathBuf::from)
 }
 
 fn record_of(o: &Outline<'_>) -> SidecarRecord {
@@ -143,7 +151,8 @@ fn commit() -> Option<String> {
     Some(if dirty { format!("{head}-dirty") } else { head })
 }
 
-fn host_cpu() -> Option<String> {
+/// Model of the host's CPU.
+pub(crate) fn host_cpu() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|l| l.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
