@@ -1,9 +1,10 @@
 //! Fatal signals: said on the port with what a signal handler may use, then the kernel's panic ends the machine.
 
+use crate::port::Port;
 use ktstr_wire::{Nonce, encode_panic_noalloc};
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 
-static PORT: AtomicI32 = AtomicI32::new(-1);
+static PORT: AtomicU16 = AtomicU16::new(0);
 static NONCE: AtomicU64 = AtomicU64::new(0);
 static SEQUENCE: AtomicU64 = AtomicU64::new(0);
 
@@ -19,8 +20,8 @@ const FATAL: [(libc::c_int, &str); 5] = [
 const STACK: usize = 64 << 10;
 
 /// Handles fatal signals from here on.
-pub fn arm(port: i32, nonce: Nonce) {
-    PORT.store(port, Relaxed);
+pub fn arm(port: Port, nonce: Nonce) {
+    PORT.store(port.number(), Relaxed);
     NONCE.store(nonce.0, Relaxed);
     let stack = Box::leak(vec![0u8; STACK].into_boxed_slice());
     let alternate = libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: STACK };
@@ -47,11 +48,7 @@ extern "C" fn on_signal(signal: libc::c_int) {
         let text = FATAL.iter().find(|(s, _)| *s == signal).map_or("fatal signal", |(_, t)| *t);
         let mut frame = [0u8; 512];
         let len = encode_panic_noalloc(&mut frame, NONCE.load(Relaxed), SEQUENCE.load(Relaxed), text);
-        // SAFETY: write and tcdrain are async-signal-safe; the buffer is on this stack.
-        unsafe {
-            libc::write(PORT.load(Relaxed), frame.as_ptr().cast(), len);
-            libc::tcdrain(PORT.load(Relaxed));
-        }
+        Port::from_number(PORT.load(Relaxed)).write(&frame[..len.min(frame.len())]);
     }
     // SAFETY: `_exit` is async-signal-safe; when PID 1 leaves, the kernel panics, and `panic=-1` resets the machine.
     unsafe { libc::_exit(128 + signal) }

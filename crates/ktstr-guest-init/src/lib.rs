@@ -11,6 +11,7 @@ mod kmsg;
 mod link;
 mod mount;
 mod params;
+mod port;
 mod power;
 mod readback;
 mod reaper;

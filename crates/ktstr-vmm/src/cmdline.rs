@@ -1,9 +1,7 @@
 //! The kernel's command line (kernel: Documentation/admin-guide/kernel-parameters.txt).
 
 use crate::config::VmConfig;
-
-/// Device of the guest's end of the channel: the second UART, which every stock kernel drives.
-pub const GUEST_PORT: &str = "/dev/ttyS1";
+use ktstr_wire::PORT;
 
 /// Words that every machine gets.
 const ALWAYS: &[&str] = &[
@@ -26,7 +24,7 @@ const ALWAYS: &[&str] = &[
 pub fn kernel_command_line(config: &VmConfig) -> String {
     let mut words: Vec<String> = ALWAYS.iter().map(|w| (*w).to_owned()).collect();
     words.push(if config.verbose { "loglevel=7" } else { "quiet" }.to_owned());
-    words.push(format!("ktstr.port={GUEST_PORT}"));
+    words.push(format!("ktstr.port={PORT:#x}"));
     words.extend(config.cmdline_extra.iter().cloned());
     words.join(" ")
 }
@@ -37,6 +35,6 @@ mod tests {
 
     #[test]
     fn the_line_of_a_plain_machine() {
-        insta::assert_snapshot!(kernel_command_line(&VmConfig::default()), @"console=ttyS0 panic=-1 oops=panic reboot=t tsc=reliable no_timer_check i8042.noaux i8042.nokbd random.trust_cpu=on quiet ktstr.port=/dev/ttyS1");
+        insta::assert_snapshot!(kernel_command_line(&VmConfig::default()), @"console=ttyS0 panic=-1 oops=panic reboot=t tsc=reliable no_timer_check i8042.noaux i8042.nokbd random.trust_cpu=on quiet ktstr.port=0x5b0");
     }
 }

@@ -6,6 +6,7 @@ mod emergency;
 mod encode;
 mod frame;
 mod message;
+mod port;
 mod transcript;
 
 pub use decode::{Decoder, StreamFault};
@@ -15,4 +16,5 @@ pub use frame::{HEADER_LEN, MAGIC, MAX_PAYLOAD, TRAILER_LEN, VERSION};
 pub use message::{
     Bye, Hello, Kind, Message, Nonce, PanicReport, ProcessSeen, SCHEMA, SchedulerSeen, Stage, TestReport, When,
 };
+pub use port::{PORT, PORT_READY};
 pub use transcript::Transcript;

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: ratios measured side by side in one run, never bare seconds.
 
+mod boot;
 mod budget;
 mod list;
 
@@ -10,6 +11,8 @@ use clap::Subcommand;
 /// What to measure.
 #[derive(Subcommand, Debug)]
 pub enum Bench {
+    /// A whole test against QEMU alone with the same kernel
+    Boot,
     /// 1,000,000 candidates through the budget's selection
     Budget,
     /// Listing 1,000 tests × 25 presets × 4 kernels against one write of the same bytes
@@ -22,6 +25,7 @@ pub fn run(bench: &Bench) -> Result<()> {
         return in_release();
     }
     match bench {
+        Bench::Boot => boot::run(),
         Bench::Budget => budget::run(),
         Bench::List => list::run(),
     }

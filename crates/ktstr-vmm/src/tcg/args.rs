@@ -4,6 +4,7 @@ use crate::cmdline::kernel_command_line;
 use crate::config::VmConfig;
 use ktstr_topology::{ApicLayout, Topology};
 use ktstr_verdict::TopologyUnrepresentable;
+use ktstr_wire::{PORT, PORT_READY};
 
 /// File descriptors the child inherits under fixed numbers, far from what a runner has open.
 pub(crate) const FD_CONSOLE: i32 = 200;
@@ -52,9 +53,10 @@ pub fn qemu_arguments(config: &VmConfig, built: &Topology) -> Result<Vec<String>
             }
         }
     }
-    for (fd, id) in [(FD_CONSOLE, "console"), (FD_CHANNEL, "channel")] {
-        add(&["-chardev", &format!("file,id={id},path=/proc/self/fd/{fd}"), "-serial", &format!("chardev:{id}")]);
-    }
+    add(&["-chardev", &format!("file,id=console,path=/proc/self/fd/{FD_CONSOLE}"), "-serial", "chardev:console"]);
+    // A debug port takes what string output gives it, without a driver, an interrupt or a baud rate.
+    add(&["-chardev", &format!("file,id=channel,path=/proc/self/fd/{FD_CHANNEL}")]);
+    add(&["-device", &format!("isa-debugcon,iobase={PORT:#x},readback={PORT_READY:#x},chardev=channel")]);
     add(&["-kernel", &config.kernel.to_string_lossy(), "-initrd", &format!("/proc/self/fd/{FD_INITRD}")]);
     add(&["-append", &kernel_command_line(config)]);
     Ok(args)

@@ -19,6 +19,12 @@ fn passes(ctx: &Ctx) -> Result<AssertResult> {
     short(ctx)
 }
 
+/// Nothing but the machine: what `cargo xtask bench boot` measures.
+#[ktstr_test(llcs = 1, cores = 2, threads = 1, duration_s = 1)]
+fn says_hello(_ctx: &Ctx) -> Result<AssertResult> {
+    Ok(AssertResult::pass())
+}
+
 #[ktstr_test(llcs = 1, cores = 2, threads = 1, duration_s = 1, expect_err)]
 fn expects_an_error(ctx: &Ctx) -> Result<AssertResult> {
     short(ctx)
@@ -97,7 +103,8 @@ fn wants_what_is_not_there_yet(ctx: &Ctx) -> Result<AssertResult> {
     short(ctx)
 }
 
-/// Signals the process whose name is the scheduler's.
+/// Signals the process whose name is the scheduler's, and stays until the kernel has no scheduler any more: one that is still
+/// there when the test ends has not left.
 fn signal_scheduler(signal: i32) -> Result<()> {
     for entry in std::fs::read_dir("/proc")?.flatten() {
         let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
@@ -105,6 +112,11 @@ fn signal_scheduler(signal: i32) -> Result<()> {
             let pid: i32 = entry.file_name().to_string_lossy().parse()?;
             // SAFETY: a plain system call on a process of this guest.
             ensure!(unsafe { libc::kill(pid, signal) } == 0, "failed to signal the scheduler");
+            let start = std::time::Instant::now();
+            while std::fs::read_to_string("/sys/kernel/sched_ext/state")?.trim() != "disabled" {
+                ensure!(start.elapsed().as_secs() < 30, "the scheduler did not leave");
+                std::thread::yield_now();
+            }
             return Ok(());
         }
     }

@@ -1,0 +1,78 @@
+//! A whole test, hello to bye, against QEMU alone with the same kernel and an init that powers off.
+
+use super::median;
+use crate::demo::{self, DEFAULT_KERNEL};
+use crate::step::{self, cargo, workspace_root};
+use anyhow::{Context as _, Result, ensure};
+use ktstr_vmm::initramfs::cpio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// Pairs of runs, one of each kind in turn, so that a slow spell of the host hits both.
+const PAIRS: usize = 11;
+/// Times of QEMU alone that a test may take.
+const LIMIT: f64 = 1.3;
+/// The kernel's words of both, but for the channel's.
+const CMDLINE: &str = "console=ttyS0 panic=-1 oops=panic reboot=t tsc=reliable no_timer_check i8042.noaux i8042.nokbd \
+                       random.trust_cpu=on quiet";
+
+/// Measures under TCG on 2 CPUs and 512 MiB.
+pub fn run() -> Result<()> {
+    let kernel = demo::fetch_kernel(DEFAULT_KERNEL)?.dir().to_owned();
+    step::run(&mut cargo(&["build", "--quiet", "--locked", "--package", "fault-tests", "--bins"]))?;
+    let dir = tempfile::tempdir()?;
+    let initrd = trivial_initrd(dir.path())?;
+    let fixture = workspace_root().join("target/debug/fixture");
+    let ours = || {
+        let mut command = Command::new(&fixture);
+        command.args(["--exact", "ktstr/says_hello", "--nocapture"]).env("NEXTEST", "1");
+        command.env("KTSTR_ACCEL", "tcg").env("KTSTR_KERNEL", &kernel).env("KTSTR_SIDECAR_DIR", dir.path());
+        seconds(&mut command)
+    };
+    let alone = || seconds(&mut qemu(&kernel.join("vmlinux"), &initrd));
+    ours().context("the first test also fills the cache")?;
+    let (mut ours_s, mut alone_s) = (Vec::new(), Vec::new());
+    for _ in 0..PAIRS {
+        ours_s.push(ours()?);
+        alone_s.push(alone()?);
+    }
+    let (ours_s, alone_s) = (median(ours_s), median(alone_s));
+    let ratio = ours_s / alone_s;
+    println!(
+        "boot: test, exec to exit {ours_s:.2} s, QEMU alone {alone_s:.2} s, medians of {PAIRS}, ratio {ratio:.2} (limit {LIMIT})"
+    );
+    ensure!(ratio <= LIMIT, "a test takes {ratio:.2} times as long as QEMU alone");
+    Ok(())
+}
+
+fn seconds(command: &mut Command) -> Result<f64> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let start = Instant::now();
+    let output = command.output().with_context(|| format!("failed to start {}", command.get_program().display()))?;
+    let took = start.elapsed().as_secs_f64();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{} ended with {}: {stderr}", command.get_program().display(), output.status);
+    Ok(took)
+}
+
+fn trivial_initrd(dir: &Path) -> Result<PathBuf> {
+    let init = dir.join("init");
+    let source = workspace_root().join("xtask/src/bench/trivial_init.c");
+    step::run(Command::new("cc").args(["-nostdlib", "-static", "-O1", "-o"]).arg(&init).arg(source))?;
+    let mut writer = cpio::Writer::new();
+    writer.file("init", 0o755, &std::fs::read(&init)?);
+    let archive = dir.join("initrd");
+    std::fs::write(&archive, writer.finish())?;
+    Ok(archive)
+}
+
+fn qemu(kernel: &Path, initrd: &Path) -> Command {
+    let mut command = Command::new(ktstr_vmm::QEMU_PROGRAM);
+    command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "q35"]);
+    command.args(["-accel", "tcg,thread=single", "-cpu", "max,vendor=GenuineIntel"]);
+    command.args(["-smp", "2,sockets=1,dies=1,cores=2,threads=1", "-m", "512M"]);
+    command.args(["-chardev", "null,id=console", "-serial", "chardev:console"]);
+    command.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd).args(["-append", CMDLINE]);
+    command
+}
