@@ -42,8 +42,9 @@ pub fn choose_accel(wanted: Option<&str>) -> Result<AccelChoice> {
     match wanted {
         None | Some("auto") => choice(Accel::Tcg, "auto: this version has no monitor for kvm"),
         Some("tcg") => choice(Accel::Tcg, "asked for"),
-        Some(later @ ("kvm" | "sim")) => {
-            bail!("KTSTR_ACCEL={later} is not supported yet: unset it or set it to tcg")
+        Some("kvm") => choice(Accel::Kvm, "asked for"),
+        Some("sim") => {
+            bail!("KTSTR_ACCEL=sim is not supported yet: unset it or set it to tcg or kvm")
         }
         Some(other) => {
             bail!("KTSTR_ACCEL={other} is not an accelerator: use auto, kvm, tcg or sim")

@@ -3,26 +3,41 @@
 use crate::config::VmConfig;
 use ktstr_wire::PORT;
 
+/// Whose machine it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Monitor {
+    /// QEMU's q35.
+    Qemu,
+    /// Our own, with next to no devices.
+    Kvm,
+}
+
 /// Words that every machine gets.
 const ALWAYS: &[&str] = &[
     "console=ttyS0",
     // A panic, and an oops, is a reset at once, and a reset is an exit of the monitor.
     "panic=-1",
     "oops=panic",
-    "reboot=t",
-    // The emulated TSC runs at the host's rate; calibrating it on a busy host fails now and then.
+    // The TSC runs at the host's rate; calibrating it on a busy host fails now and then.
     "tsc=reliable",
     "no_timer_check",
-    // No keyboard controller: probing for one takes half a second.
-    "i8042.noaux",
-    "i8042.nokbd",
     "random.trust_cpu=on",
 ];
 
+/// QEMU without a keyboard controller still answers probes slowly: half a second.
+const QEMU: &[&str] = &["reboot=t", "i8042.noaux", "i8042.nokbd"];
+
+/// The reset line instead of a triple fault, which is then always a fault; nothing to probe for on a bus that is not there.
+const KVM: &[&str] = &["reboot=k", "pci=off"];
+
 /// The whole line for a machine.
 #[must_use]
-pub fn kernel_command_line(config: &VmConfig) -> String {
-    let mut words: Vec<String> = ALWAYS.iter().map(|w| (*w).to_owned()).collect();
+pub fn kernel_command_line(config: &VmConfig, monitor: Monitor) -> String {
+    let own = match monitor {
+        Monitor::Qemu => QEMU,
+        Monitor::Kvm => KVM,
+    };
+    let mut words: Vec<String> = ALWAYS.iter().chain(own).map(|w| (*w).to_owned()).collect();
     words.push(if config.verbose { "loglevel=7" } else { "quiet" }.to_owned());
     words.push(format!("ktstr.port={PORT:#x}"));
     words.extend(config.cmdline_extra.iter().cloned());
@@ -35,6 +50,7 @@ mod tests {
 
     #[test]
     fn the_line_of_a_plain_machine() {
-        insta::assert_snapshot!(kernel_command_line(&VmConfig::default()), @"console=ttyS0 panic=-1 oops=panic reboot=t tsc=reliable no_timer_check i8042.noaux i8042.nokbd random.trust_cpu=on quiet ktstr.port=0x5b0");
+        insta::assert_snapshot!(kernel_command_line(&VmConfig::default(), Monitor::Qemu), @"console=ttyS0 panic=-1 oops=panic tsc=reliable no_timer_check random.trust_cpu=on reboot=t i8042.noaux i8042.nokbd quiet ktstr.port=0x5b0");
+        insta::assert_snapshot!(kernel_command_line(&VmConfig::default(), Monitor::Kvm), @"console=ttyS0 panic=-1 oops=panic tsc=reliable no_timer_check random.trust_cpu=on reboot=k pci=off quiet ktstr.port=0x5b0");
     }
 }

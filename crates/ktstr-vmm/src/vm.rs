@@ -1,17 +1,13 @@
 //! The machine's life: start, phases with their deadlines, end. Whatever came out is handed back, whole or not.
 
-use crate::accel::Accel;
 use crate::config::{Spoil, VmConfig};
 use crate::deadline::Phase;
-use crate::tcg::{Monitor, Pipes};
+use crate::event::Event;
+use crate::running::Running;
 use anyhow::Result;
-use ktstr_verdict::HarnessFault;
 use ktstr_wire::{Message, Transcript, When};
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::process::ExitStatus;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// Bytes kept of the console; the first are dropped.
@@ -64,6 +60,8 @@ pub struct VmRun {
     pub monitor_stderr: String,
     /// Microseconds of each phase.
     pub phases_us: BTreeMap<String, u64>,
+    /// Exits to the monitor by reason, where this process is the monitor.
+    pub exits: BTreeMap<String, u64>,
     /// How long the machine waited for host CPUs.
     pub host_delay: HostDelay,
     /// Host CPUs that a guest CPU can count on at once, at most 1.
@@ -74,13 +72,6 @@ pub struct VmRun {
 #[derive(Debug)]
 pub struct Vm {
     config: VmConfig,
-}
-
-enum Event {
-    Channel(Vec<u8>),
-    ChannelClosed,
-    Console(Vec<u8>),
-    Stderr(Vec<u8>),
 }
 
 impl Vm {
@@ -95,22 +86,15 @@ impl Vm {
     /// # Errors
     /// Host classes when it could not be started here, a [`HarnessFault`] when it could not be started at all.
     pub fn run(self) -> Result<VmRun> {
-        if self.config.accel != Accel::Tcg {
-            let what = format!("accelerator {} is not supported yet", self.config.accel);
-            return Err(anyhow::Error::new(HarnessFault::new(what)));
-        }
         let start = Instant::now();
-        let (monitor, pipes) = Monitor::start(&self.config)?;
         let (sender, receiver) = channel();
-        let readers = start_readers(pipes, &sender);
+        let running = Running::start(&self.config, &sender)?;
         drop(sender);
-        let mut life = Life::new(&self.config, monitor, start);
+        let mut life = Life::new(&self.config, running, start);
         let end = life.watch(&receiver);
-        life.monitor.kill();
-        for reader in readers {
-            let _ = reader.join();
-        }
-        // What the readers had in hand when the monitor ended.
+        life.sample_delay();
+        life.running.finish();
+        // What was on its way when the machine ended.
         while let Ok(event) = receiver.try_recv() {
             life.take(event);
         }
@@ -118,40 +102,9 @@ impl Vm {
     }
 }
 
-fn start_readers(pipes: Pipes, sender: &Sender<Event>) -> Vec<JoinHandle<()>> {
-    let Pipes { console, channel, stderr } = pipes;
-    vec![
-        reader(channel, sender.clone(), Event::Channel, true),
-        reader(console, sender.clone(), Event::Console, false),
-        reader(stderr, sender.clone(), Event::Stderr, false),
-    ]
-}
-
-fn reader(
-    mut from: impl Read + Send + 'static,
-    sender: Sender<Event>,
-    wrap: fn(Vec<u8>) -> Event,
-    say_closed: bool,
-) -> JoinHandle<()> {
-    std::thread::spawn(move || {
-        let mut buffer = vec![0; 64 << 10];
-        loop {
-            match from.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(n) if sender.send(wrap(buffer[..n].to_vec())).is_ok() => {}
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                Ok(_) | Err(_) => break,
-            }
-        }
-        if say_closed {
-            let _ = sender.send(Event::ChannelClosed);
-        }
-    })
-}
-
 struct Life<'a> {
     config: &'a VmConfig,
-    monitor: Monitor,
+    running: Running,
     start: Instant,
     phase: Phase,
     phase_start: Instant,
@@ -166,10 +119,10 @@ struct Life<'a> {
 }
 
 impl<'a> Life<'a> {
-    fn new(config: &'a VmConfig, monitor: Monitor, start: Instant) -> Self {
+    fn new(config: &'a VmConfig, running: Running, start: Instant) -> Self {
         let mut life = Self {
             config,
-            monitor,
+            running,
             start,
             phase: Phase::Boot,
             phase_start: start,
@@ -207,8 +160,8 @@ impl<'a> Life<'a> {
                 // Every pipe is closed: only the monitor's end is awaited.
                 std::thread::sleep(Duration::from_millis(1));
             }
-            if let Ok(Some(status)) = self.monitor.try_wait() {
-                return ended(status);
+            if let Some(end) = self.running.try_end() {
+                return end;
             }
         }
     }
@@ -216,7 +169,6 @@ impl<'a> Life<'a> {
     fn take(&mut self, event: Event) {
         match event {
             Event::Channel(bytes) => self.take_channel(bytes),
-            Event::ChannelClosed => {}
             Event::Console(bytes) => {
                 if self.config.verbose {
                     eprint!("{}", String::from_utf8_lossy(&bytes));
@@ -272,12 +224,12 @@ impl<'a> Life<'a> {
         self.phase_start = Instant::now();
         self.sample_delay();
         if reached == Phase::Test && self.config.spoil == Spoil::KillMonitor {
-            self.monitor.kill();
+            self.running.kill();
         }
     }
 
     fn sample_delay(&mut self) {
-        if let Some(delay) = read_delay(self.monitor.pid()) {
+        if let Some(delay) = self.running.delay() {
             self.host_delay = delay;
         }
     }
@@ -293,14 +245,10 @@ impl<'a> Life<'a> {
             monitor_stderr: String::from_utf8_lossy(&self.stderr).into_owned(),
             phases_us: self.phases_us,
             host_delay: self.host_delay,
-            // One host thread serves all CPUs of the guest in turn.
-            vcpu_share: 1.0 / f64::from(self.config.topology.total_cpus()),
+            exits: self.running.exits(),
+            vcpu_share: self.running.vcpu_share(self.config.topology.total_cpus()),
         }
     }
-}
-
-fn ended(status: ExitStatus) -> VmEnd {
-    if status.success() { VmEnd::PoweredOff } else { VmEnd::MonitorDied { status: status.to_string() } }
 }
 
 fn micros(duration: Duration) -> u64 {
@@ -312,16 +260,4 @@ fn keep_tail(kept: &mut Vec<u8>, bytes: &[u8], limit: usize) {
     if kept.len() > limit {
         kept.drain(..kept.len() - limit);
     }
-}
-
-/// Sums run time and run delay over the threads of a process (kernel: Documentation/scheduler/sched-stats.rst).
-fn read_delay(pid: u32) -> Option<HostDelay> {
-    let mut sum = HostDelay::default();
-    for task in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
-        let text = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-        let mut fields = text.split_ascii_whitespace().map(|f| f.parse::<u64>().unwrap_or(0));
-        sum.run_ns += fields.next().unwrap_or(0);
-        sum.run_delay_ns += fields.next().unwrap_or(0);
-    }
-    Some(sum)
 }

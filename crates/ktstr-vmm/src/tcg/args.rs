@@ -1,6 +1,6 @@
 //! From a [`VmConfig`] to QEMU's arguments. Pure.
 
-use crate::cmdline::kernel_command_line;
+use crate::cmdline::{Monitor, kernel_command_line};
 use crate::config::VmConfig;
 use ktstr_topology::{ApicLayout, Topology};
 use ktstr_verdict::TopologyUnrepresentable;
@@ -58,7 +58,7 @@ pub fn qemu_arguments(config: &VmConfig, built: &Topology) -> Result<Vec<String>
     add(&["-chardev", &format!("file,id=channel,path=/proc/self/fd/{FD_CHANNEL}")]);
     add(&["-device", &format!("isa-debugcon,iobase={PORT:#x},readback={PORT_READY:#x},chardev=channel")]);
     add(&["-kernel", &config.kernel.to_string_lossy(), "-initrd", &format!("/proc/self/fd/{FD_INITRD}")]);
-    add(&["-append", &kernel_command_line(config)]);
+    add(&["-append", &kernel_command_line(config, Monitor::Qemu)]);
     Ok(args)
 }
 

@@ -1,0 +1,192 @@
+//! The I/O bus: one serial port, the channel, and what turns a PC off. Whatever the guest does here is answered or ignored;
+//! nothing it says sizes a buffer of ours.
+
+use super::layout::{COM1, KEYBOARD_COMMAND, PM1_CONTROL, PM1_EVENT};
+use ktstr_wire::{PORT, PORT_READY};
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+use vm_superio::serial::NoEvents;
+use vm_superio::{Serial, Trigger};
+use vmm_sys_util::eventfd::EventFd;
+
+/// Bits of the PM1 control register: ACPI is on; sleep type; sleep now (ACPI 6.5, 4.8.3.2).
+const SCI_ENABLED: u8 = 1;
+const SLEEP_ENABLE: u16 = 1 << 13;
+const SLEEP_TYPE_SHIFT: u32 = 10;
+const SLEEP_TYPE_MASK: u16 = 7;
+/// Command of the keyboard controller that pulses the reset line.
+const PULSE_RESET: u8 = 0xfe;
+/// What a bus without a device reads as.
+const FLOATING: u8 = 0xff;
+
+/// What the machine does after an access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// Nothing of note.
+    GoOn,
+    /// The guest has powered itself off.
+    PowerOff,
+    /// The guest has reset itself.
+    Reset,
+}
+
+/// Takes what the guest sends.
+pub(crate) trait Sink: Send + Sync {
+    /// Bytes of the channel.
+    fn channel(&self, bytes: &[u8]);
+    /// Bytes of the console.
+    fn console(&self, bytes: &[u8]);
+}
+
+/// Rings the guest's interrupt for the serial port.
+pub(crate) struct Interrupt(pub EventFd);
+
+impl Trigger for Interrupt {
+    type E = std::io::Error;
+
+    fn trigger(&self) -> std::io::Result<()> {
+        self.0.write(1)
+    }
+}
+
+struct ConsoleWriter<S>(S);
+
+impl<S: Sink> Write for ConsoleWriter<S> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.console(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// All ports.
+pub(crate) struct Bus<S: Sink + Clone> {
+    serial: Mutex<Serial<Interrupt, NoEvents, ConsoleWriter<S>>>,
+    sink: S,
+}
+
+impl<S: Sink + Clone> Bus<S> {
+    pub fn new(sink: S, serial_interrupt: EventFd) -> Self {
+        let serial = Serial::new(Interrupt(serial_interrupt), ConsoleWriter(sink.clone()));
+        Self { serial: Mutex::new(serial), sink }
+    }
+
+    /// `out`; a string instruction brings many elements at once.
+    pub fn write(&self, port: u16, data: &[u8]) -> After {
+        match (port, data) {
+            (PORT, bytes) => self.sink.channel(bytes),
+            (COM1..=0x3ff, bytes) => {
+                let mut serial = self.serial.lock().unwrap_or_else(PoisonError::into_inner);
+                for byte in bytes {
+                    // An interrupt that cannot be rung is a byte that the guest polls for.
+                    let _ = serial.write(offset(port), *byte);
+                }
+            }
+            (PM1_CONTROL, [low, high, ..]) => {
+                let value = u16::from_le_bytes([*low, *high]);
+                let kind = (value >> SLEEP_TYPE_SHIFT) & SLEEP_TYPE_MASK;
+                if value & SLEEP_ENABLE != 0 && kind == u16::from(super::acpi::SOFT_OFF) {
+                    return After::PowerOff;
+                }
+            }
+            (KEYBOARD_COMMAND, [PULSE_RESET, ..]) => return After::Reset,
+            _ => {}
+        }
+        After::GoOn
+    }
+
+    /// `in`; every byte of `data` is written.
+    pub fn read(&self, port: u16, data: &mut [u8]) {
+        data.fill(FLOATING);
+        match port {
+            PORT => data.fill(PORT_READY),
+            COM1..=0x3ff => {
+                let mut serial = self.serial.lock().unwrap_or_else(PoisonError::into_inner);
+                data.fill_with(|| serial.read(offset(port)));
+            }
+            PM1_CONTROL => {
+                data.fill(0);
+                if let Some(first) = data.first_mut() {
+                    *first = SCI_ENABLED;
+                }
+            }
+            // Never busy, never an event.
+            KEYBOARD_COMMAND | PM1_EVENT..=0x603 => data.fill(0),
+            _ => {}
+        }
+    }
+}
+
+fn offset(port: u16) -> u8 {
+    u8::try_from(port.saturating_sub(COM1)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    #[derive(Clone, Default)]
+    struct Seen(Arc<Mutex<(Vec<u8>, usize)>>);
+
+    impl Sink for Seen {
+        fn channel(&self, bytes: &[u8]) {
+            self.0.lock().unwrap().0.extend_from_slice(bytes);
+        }
+
+        fn console(&self, bytes: &[u8]) {
+            self.0.lock().unwrap().1 += bytes.len();
+        }
+    }
+
+    fn bus() -> (Bus<Seen>, Seen) {
+        let seen = Seen::default();
+        (Bus::new(seen.clone(), EventFd::new(libc::EFD_NONBLOCK).unwrap()), seen)
+    }
+
+    proptest! {
+        #[test]
+        fn any_access_is_survived_and_only_the_named_ones_end_the_machine(
+            accesses in prop::collection::vec((any::<u16>(), prop::collection::vec(any::<u8>(), 0..9), any::<bool>()), 0..64)
+        ) {
+            let (bus, seen) = bus();
+            let mut sent = Vec::new();
+            for (port, mut data, write) in accesses {
+                if write {
+                    if port == PORT {
+                        sent.extend_from_slice(&data);
+                    }
+                    let after = bus.write(port, &data);
+                    prop_assert!(after == After::GoOn || port == PM1_CONTROL || port == KEYBOARD_COMMAND);
+                } else {
+                    bus.read(port, &mut data);
+                }
+            }
+            let seen = seen.0.lock().unwrap();
+            prop_assert_eq!(&seen.0, &sent);
+        }
+    }
+
+    #[test]
+    fn soft_off_is_a_power_off_and_the_reset_line_a_reset() {
+        let (bus, _) = bus();
+        let value = SLEEP_ENABLE | u16::from(crate::kvm::acpi::SOFT_OFF) << SLEEP_TYPE_SHIFT;
+        assert_eq!(bus.write(PM1_CONTROL, &value.to_le_bytes()), After::PowerOff);
+        assert_eq!(bus.write(PM1_CONTROL, &(value & !SLEEP_ENABLE).to_le_bytes()), After::GoOn);
+        assert_eq!(bus.write(KEYBOARD_COMMAND, &[PULSE_RESET]), After::Reset);
+    }
+
+    #[test]
+    fn the_channel_says_that_it_is_there() {
+        let (bus, _) = bus();
+        let mut byte = [0];
+        bus.read(PORT, &mut byte);
+        assert_eq!(byte, [PORT_READY]);
+        bus.read(PORT + 1, &mut byte);
+        assert_eq!(byte, [FLOATING]);
+    }
+}

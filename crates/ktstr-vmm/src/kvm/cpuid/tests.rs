@@ -1,0 +1,157 @@
+//! Decoded again by somebody else's code.
+
+use super::*;
+use ktstr_topology::presets;
+use proptest::prelude::*;
+use raw_cpuid::{CpuId, CpuIdReader, CpuIdResult, TopologyType};
+
+/// Answers like a CPU: a leaf that is not there reads as zero.
+#[derive(Clone)]
+struct Reader(Vec<kvm_cpuid_entry2>);
+
+impl CpuIdReader for Reader {
+    fn cpuid2(&self, function: u32, index: u32) -> CpuIdResult {
+        let flagged = |l: &kvm_cpuid_entry2| l.flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX != 0;
+        let found = self.0.iter().find(|l| l.function == function && (l.index == index || !flagged(l)));
+        found.map_or(CpuIdResult { eax: 0, ebx: 0, ecx: 0, edx: 0 }, |l| CpuIdResult {
+            eax: l.eax,
+            ebx: l.ebx,
+            ecx: l.ecx,
+            edx: l.edx,
+        })
+    }
+}
+
+/// A host of another shape than any guest: what it says of itself must not come through.
+fn host(vendor: CpuVendor) -> Vec<kvm_cpuid_entry2> {
+    let leaf = |function, index, [eax, ebx, ecx, edx]: [u32; 4]| kvm_cpuid_entry2 {
+        function,
+        index,
+        flags: if matches!(function, 4 | 0xb | 0xd | 0x1f | 0x8000_001d) { KVM_CPUID_FLAG_SIGNIFCANT_INDEX } else { 0 },
+        eax,
+        ebx,
+        ecx,
+        edx,
+        ..Default::default()
+    };
+    let name = match vendor {
+        CpuVendor::Intel => *b"GenuineIntel",
+        CpuVendor::Amd => *b"AuthenticAMD",
+    };
+    let word = |at: usize| u32::from_le_bytes([name[at], name[at + 1], name[at + 2], name[at + 3]]);
+    vec![
+        leaf(0, 0, [0x16, word(0), word(8), word(4)]),
+        leaf(1, 0, [0x0080_0f11, 0x2a10_0800, !HYPERVISOR, 0x1783_fbff]),
+        leaf(4, 0, [0xfc1f_c121, 0x01c0_003f, 0x3f, 0]),
+        leaf(0xb, 0, [1, 2, 0x100, 0x2a]),
+        leaf(0xb, 1, [7, 96, 0x201, 0x2a]),
+        leaf(0x1f, 0, [1, 2, 0x100, 0x2a]),
+        leaf(0x8000_0000, 0, [0x8000_001e, 0, 0, 0]),
+        leaf(0x8000_0001, 0, [0x0080_0f11, 0, 0, 0]),
+        leaf(0x8000_0008, 0, [0x3030, 0, 0x7fff, 0]),
+        leaf(0x8000_001d, 0, [0x0001_c121, 0x01c0_003f, 0x3f, 0]),
+        leaf(0x8000_001e, 0, [0x2a, 0x0115, 0x0102, 0]),
+        leaf(KVM_FEATURES, 0, [0, 0, 0, 0]),
+    ]
+}
+
+fn decoded(vendor: CpuVendor, topology: &Topology, cpu: u32) -> CpuId<Reader> {
+    CpuId::with_cpuid_reader(Reader(cpuid(&host(vendor), vendor, topology, cpu)))
+}
+
+/// Who shares what, by the rules that kernels use: ids that agree above a shift.
+fn same(topology: &Topology, cpu: u32, shift: u32) -> Vec<u32> {
+    let layout = ApicLayout::of(topology);
+    let id = |cpu| layout.apic_id(cpu).unwrap() >> shift;
+    (0..topology.total_cpus()).filter(|o| id(*o) == id(cpu)).collect()
+}
+
+fn order(count: usize) -> u32 {
+    count.next_power_of_two().trailing_zeros()
+}
+
+fn check(vendor: CpuVendor, topology: &Topology, cpu: u32) {
+    let id = decoded(vendor, topology, cpu);
+    let layout = ApicLayout::of(topology);
+    let apic_id = layout.apic_id(cpu).unwrap();
+    let info = id.get_feature_info().unwrap();
+    assert_eq!(u32::from(info.initial_local_apic_id()), apic_id & 0xff);
+    assert!(info.has_hypervisor() && info.has_tsc_deadline() && info.has_x2apic());
+    let seen = topology.ideal_read_back();
+    let me = &seen.cpus[cpu as usize];
+    let levels: Vec<_> = id.get_extended_topology_info().unwrap().collect();
+    assert_eq!(levels.len(), 2);
+    for level in &levels {
+        assert_eq!(level.x2apic_id(), apic_id);
+        let expected = match level.level_type() {
+            TopologyType::SMT => me.thread_siblings.clone(),
+            TopologyType::Core => {
+                (0..topology.total_cpus()).filter(|o| seen.cpus[*o as usize].package_id == me.package_id).collect()
+            }
+            other => panic!("unexpected level {other:?}"),
+        };
+        assert_eq!(same(topology, cpu, level.shift_right_for_next_apic_id()), expected, "{:?}", level.level_type());
+        assert_eq!(usize::from(level.processors()), expected.len());
+    }
+    let caches: Vec<_> = id.get_cache_parameters().unwrap().collect();
+    assert_eq!(caches.len(), 4);
+    for cache in caches {
+        let expected = if cache.level() == 3 { &me.llc_cpus } else { &me.thread_siblings };
+        assert_eq!(&same(topology, cpu, order(cache.max_cores_for_cache())), expected, "L{}", cache.level());
+        assert_eq!(cache.coherency_line_size(), 64);
+    }
+    match vendor {
+        CpuVendor::Intel => {
+            let die =
+                id.get_extended_topology_info_v2().unwrap().find(|l| l.level_type() == TopologyType::Core).unwrap();
+            assert_eq!(same(topology, cpu, die.shift_right_for_next_apic_id()), me.llc_cpus);
+        }
+        CpuVendor::Amd => {
+            let reader = Reader(cpuid(&host(vendor), vendor, topology, cpu));
+            assert_eq!(reader.cpuid2(4, 0).eax, 0, "Intel's leaf 4 is left");
+            assert_eq!(reader.cpuid2(0x1f, 0).ecx, 0, "Intel's leaf 0x1f is left");
+            let complex = reader.cpuid2(0x8000_0026, 1);
+            assert_eq!(same(topology, cpu, complex.eax & 0x1f), me.llc_cpus);
+            let topo = id.get_processor_topology_info().unwrap();
+            assert_eq!(topo.x2apic_id(), apic_id);
+            assert_eq!(u32::from(topo.threads_per_core()), topology.threads_per_core);
+            assert_eq!(u32::from(topo.node_id()), me.node);
+            let model = info.base_model_id() | info.extended_model_id() << 4;
+            assert!(model > 0x1f, "a Zen 1 model, whose caches kernels do not look up");
+        }
+    }
+}
+
+#[test]
+fn every_cpu_of_every_preset_decodes_to_its_place() {
+    for preset in presets() {
+        for cpu in 0..preset.topology.total_cpus() {
+            check(CpuVendor::Intel, &preset.topology, cpu);
+            check(CpuVendor::Amd, &preset.topology, cpu);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_cpu_of_any_shape_decodes_to_its_place(n in 1u32..4, l in 1u32..5, c in 1u32..9, t in 1u32..3, pick: u32) {
+        let topology = Topology::new(n, n * l, c, t).unwrap();
+        let cpu = pick % topology.total_cpus();
+        check(CpuVendor::Intel, &topology, cpu);
+        check(CpuVendor::Amd, &topology, cpu);
+    }
+}
+
+#[test]
+fn a_total_that_does_not_fit_its_parts_takes_xsave_away() {
+    let with = |ecx| {
+        let mut leaves = host(CpuVendor::Amd);
+        leaves.push(kvm_cpuid_entry2 { function: 0xd, eax: 7, ebx: 832, ecx, ..Default::default() });
+        leaves.push(kvm_cpuid_entry2 { function: 0xd, index: 2, eax: 256, ebx: 576, ..Default::default() });
+        let topology = Topology::new(1, 1, 2, 1).unwrap();
+        let made = cpuid(&leaves, CpuVendor::Amd, &topology, 0);
+        CpuId::with_cpuid_reader(Reader(made)).get_feature_info().unwrap().has_xsave()
+    };
+    assert!(with(832));
+    assert!(!with(2696));
+}

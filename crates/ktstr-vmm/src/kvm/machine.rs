@@ -1,0 +1,188 @@
+//! From a [`VmConfig`] to running CPUs.
+
+use super::bus::{Bus, Sink};
+use super::cpuid::{CpuVendor, cpuid, layout_needs_wide_ids};
+use super::ending::{Ending, Why};
+use super::layout::{ACPI, COM1_IRQ, HIGH_RAM_START, KVM_IDENTITY_MAP, KVM_TSS};
+use super::loader::{Entry, load};
+use super::memory::{Region, node_sizes, regions};
+use super::vcpu::{Vcpu, install_kick_handler};
+use super::{acpi, registers};
+use crate::cmdline::{Monitor, kernel_command_line};
+use crate::config::{Spoil, VmConfig};
+use anyhow::{Context as _, Result, ensure};
+use ktstr_topology::{ApicLayout, Topology};
+use ktstr_verdict::ResourceContention;
+use kvm_bindings::{
+    CpuId, KVM_CAP_X2APIC_API, KVM_MAX_CPUID_ENTRIES, KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK,
+    KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_userspace_memory_region,
+};
+use kvm_ioctls::{Kvm, VcpuFd, VmFd};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Release};
+use vm_memory::{Bytes as _, GuestAddress, GuestMemoryBackend as _, GuestMemoryMmap};
+use vmm_sys_util::eventfd::EventFd;
+
+/// A machine with its CPUs running; dropping it stops and joins them all.
+pub(crate) struct Machine {
+    vcpus: Vec<Vcpu>,
+    exits: BTreeMap<&'static str, u64>,
+    stop: Arc<AtomicBool>,
+    ending: Arc<Ending>,
+    // The memory and the machine must outlive the CPUs, and do: fields are dropped after `Drop::drop` has joined them.
+    _vm: VmFd,
+    _memory: GuestMemoryMmap,
+}
+
+impl Machine {
+    /// Builds everything and lets the first CPU go.
+    pub fn start<S: Sink + Clone + 'static>(config: &VmConfig, sink: S) -> Result<Self> {
+        install_kick_handler();
+        let topology = match &config.spoil {
+            Spoil::Topology(other) => other,
+            _ => &config.topology,
+        };
+        let kvm = Kvm::new().map_err(|e| scarce(e, "opening /dev/kvm"))?;
+        let vm = kvm.create_vm().map_err(|e| scarce(e, "KVM_CREATE_VM"))?;
+        let regions = regions(&node_sizes(topology, config.memory_mib));
+        let memory = map_memory(&vm, &regions)?;
+        let interrupt = interrupts(&vm, topology)?;
+        let cmdline = kernel_command_line(config, Monitor::Kvm);
+        let entry = load(&memory, &regions, config, &cmdline)?;
+        registers::write_tables(&memory)?;
+        write_acpi(&memory, topology, &regions)?;
+        let fds = create_cpus(&kvm, &vm, topology, entry)?;
+        let bus = Arc::new(Bus::new(sink, interrupt));
+        let stop = Arc::new(AtomicBool::new(false));
+        let ending = Arc::new(Ending::default());
+        let mut machine = Self { vcpus: Vec::new(), exits: BTreeMap::new(), stop, ending, _vm: vm, _memory: memory };
+        for (number, fd) in (0u32..).zip(fds) {
+            let vcpu =
+                Vcpu::start(fd, number, Arc::clone(&bus), Arc::clone(&machine.ending), Arc::clone(&machine.stop))
+                    .map_err(|e| {
+                        anyhow::Error::new(ResourceContention::new(format!("no thread for CPU {number}: {e}")))
+                    })?;
+            machine.vcpus.push(vcpu);
+        }
+        Ok(machine)
+    }
+
+    /// How it ended, once it has.
+    pub fn ended(&self) -> Option<(Why, String)> {
+        self.ending.get()
+    }
+
+    /// Stops every CPU and waits for it; harmless when they have stopped.
+    pub fn stop(&mut self) {
+        self.stop.store(true, Release);
+        for vcpu in self.vcpus.drain(..) {
+            for (reason, count) in vcpu.join() {
+                *self.exits.entry(reason).or_default() += count;
+            }
+        }
+    }
+
+    /// Exits to this process by reason, complete after [`Machine::stop`].
+    pub fn exits(&self) -> &BTreeMap<&'static str, u64> {
+        &self.exits
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// What a busy or small host lacks is contention; anything else is a fault.
+fn scarce(e: kvm_ioctls::Error, what: &str) -> anyhow::Error {
+    match e.errno() {
+        libc::ENOMEM | libc::EMFILE | libc::ENFILE | libc::EBUSY | libc::EAGAIN => {
+            anyhow::Error::new(ResourceContention::new(format!("{what}: {e}")))
+        }
+        _ => anyhow::Error::new(e).context(format!("{what} failed")),
+    }
+}
+
+fn map_memory(vm: &VmFd, regions: &[Region]) -> Result<GuestMemoryMmap> {
+    ensure!(
+        regions.first().is_some_and(|r| r.end() > HIGH_RAM_START),
+        "the first node has less than a mebibyte of memory"
+    );
+    let ranges: Vec<(GuestAddress, usize)> =
+        regions.iter().map(|r| Ok((GuestAddress(r.start), usize::try_from(r.size)?))).collect::<Result<_>>()?;
+    let memory = GuestMemoryMmap::from_ranges(&ranges)
+        .map_err(|e| anyhow::Error::new(ResourceContention::new(format!("no memory for the machine: {e}"))))?;
+    for (slot, region) in (0u32..).zip(regions) {
+        let host = memory.get_host_address(GuestAddress(region.start)).context("a region without a mapping")?;
+        let slot = kvm_userspace_memory_region {
+            slot,
+            flags: 0,
+            guest_phys_addr: region.start,
+            memory_size: region.size,
+            userspace_addr: host as u64,
+        };
+        // SAFETY: the mapping is as long as the region, and the machine keeps it until all CPUs have been joined.
+        unsafe { vm.set_user_memory_region(slot) }.map_err(|e| scarce(e, "KVM_SET_USER_MEMORY_REGION"))?;
+    }
+    Ok(memory)
+}
+
+/// The controllers live in the kernel; the answer rings the serial port's line.
+fn interrupts(vm: &VmFd, topology: &Topology) -> Result<EventFd> {
+    vm.set_tss_address(KVM_TSS).map_err(|e| scarce(e, "KVM_SET_TSS_ADDR"))?;
+    vm.set_identity_map_address(KVM_IDENTITY_MAP).map_err(|e| scarce(e, "KVM_SET_IDENTITY_MAP_ADDR"))?;
+    vm.create_irq_chip().map_err(|e| scarce(e, "KVM_CREATE_IRQCHIP"))?;
+    if layout_needs_wide_ids(topology, &ApicLayout::of(topology)) {
+        let flags = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
+        let cap = kvm_enable_cap { cap: KVM_CAP_X2APIC_API, args: [u64::from(flags), 0, 0, 0], ..Default::default() };
+        vm.enable_cap(&cap).context("this KVM cannot address more than 255 CPUs")?;
+    }
+    let interrupt = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)
+        .map_err(|e| anyhow::Error::new(ResourceContention::new(format!("no eventfd: {e}"))))?;
+    vm.register_irqfd(&interrupt, COM1_IRQ).map_err(|e| scarce(e, "KVM_IRQFD"))?;
+    Ok(interrupt)
+}
+
+fn write_acpi(memory: &GuestMemoryMmap, topology: &Topology, regions: &[Region]) -> Result<()> {
+    for table in acpi::build(topology, regions, ACPI) {
+        let end = table.address + table.bytes.len() as u64;
+        ensure!(end <= HIGH_RAM_START, "the ACPI tables of {topology} do not fit below the first mebibyte");
+        memory.write_slice(&table.bytes, GuestAddress(table.address)).context("no memory for ACPI tables")?;
+    }
+    Ok(())
+}
+
+fn create_cpus(kvm: &Kvm, vm: &VmFd, topology: &Topology, entry: Entry) -> Result<Vec<VcpuFd>> {
+    let supported = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(|e| scarce(e, "KVM_GET_SUPPORTED_CPUID"))?;
+    let vendor = vendor(supported.as_slice())?;
+    let layout = ApicLayout::of(topology);
+    let cpus = topology.total_cpus();
+    let most = kvm.get_max_vcpus();
+    ensure!(cpus as usize <= most, "{topology} has {cpus} CPUs, and this KVM runs at most {most}");
+    (0..cpus)
+        .map(|cpu| {
+            let id = layout.apic_id(cpu).context("a CPU without an APIC id")?;
+            let fd = vm.create_vcpu(u64::from(id)).map_err(|e| scarce(e, "KVM_CREATE_VCPU"))?;
+            let leaves = cpuid(supported.as_slice(), vendor, topology, cpu);
+            let leaves = CpuId::from_entries(&leaves).map_err(|e| anyhow::anyhow!("list of CPUID leaves: {e:?}"))?;
+            fd.set_cpuid2(&leaves).map_err(|e| scarce(e, "KVM_SET_CPUID2"))?;
+            registers::prepare_any(&fd, cpu == 0)?;
+            if cpu == 0 {
+                registers::prepare_first(&fd, entry)?;
+            }
+            Ok(fd)
+        })
+        .collect()
+}
+
+/// Leaf 0's name: EBX, EDX, ECX.
+fn vendor(leaves: &[kvm_bindings::kvm_cpuid_entry2]) -> Result<CpuVendor> {
+    let leaf = leaves.iter().find(|l| l.function == 0).context("KVM offers no CPUID leaf 0")?;
+    let name: Vec<u8> = [leaf.ebx, leaf.edx, leaf.ecx].iter().flat_map(|r| r.to_le_bytes()).collect();
+    match name.as_slice() {
+        b"AuthenticAMD" | b"HygonGenuine" => Ok(CpuVendor::Amd),
+        _ => Ok(CpuVendor::Intel),
+    }
+}

@@ -1,0 +1,18 @@
+//! Our own monitor over KVM: memory, CPUs, one serial port, the channel, and nothing else.
+
+mod acpi;
+mod bus;
+mod cpuid;
+mod ending;
+mod layout;
+mod loader;
+mod machine;
+mod memory;
+mod registers;
+mod vcpu;
+
+pub use acpi::{AcpiTable, acpi_tables};
+pub(crate) use bus::Sink;
+pub use cpuid::{CpuVendor, cpuid};
+pub(crate) use ending::Why;
+pub(crate) use machine::Machine;

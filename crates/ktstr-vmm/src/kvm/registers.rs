@@ -1,0 +1,115 @@
+//! The state in which a CPU begins: 64-bit mode with the first 4 GiB mapped as they are (Documentation/arch/x86/boot.rst,
+//! "64-bit boot protocol").
+
+use super::layout::{BOOT_PARAMS, GDT, PAGE_TABLES};
+use super::loader::Entry;
+use anyhow::{Context as _, Result};
+use kvm_bindings::{Msrs, kvm_fpu, kvm_lapic_state, kvm_msr_entry, kvm_regs, kvm_segment};
+use kvm_ioctls::VcpuFd;
+use vm_memory::{Bytes as _, GuestAddress, GuestMemoryMmap};
+
+const PAGE: u64 = 4096;
+/// Present and writable; with bit 7, a large page (SDM volume 3, 5.5).
+const TABLE: u64 = 3;
+const LARGE_PAGE: u64 = 0x83;
+/// Bits of CR0, CR4 and EFER (SDM volume 3, 2.5 and 2.2.1).
+const CR0_PE: u64 = 1;
+const CR0_PG: u64 = 1 << 31;
+const CR4_PAE: u64 = 1 << 5;
+const EFER_LME: u64 = 1 << 8;
+const EFER_LMA: u64 = 1 << 10;
+/// Selectors that the boot protocol names.
+const BOOT_CS: u16 = 0x10;
+const BOOT_DS: u16 = 0x18;
+const TSS: u16 = 0x20;
+/// Descriptors: 64-bit code, data, and a task segment that nobody uses.
+const DESCRIPTORS: [u64; 5] = [0, 0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0x008f_8b00_0000_ffff];
+/// Bit 1 of RFLAGS is always set.
+const RFLAGS: u64 = 2;
+/// Initial values of the x87 control word and of MXCSR (SDM volume 1, 8.1.5 and 10.2.3).
+const FPU_CONTROL: u16 = 0x37f;
+const MXCSR: u32 = 0x1f80;
+/// IA32_MTRR_DEF_TYPE: enabled, write-back everywhere (SDM volume 3, 13.11.2.1).
+const MTRR_DEF_TYPE: u32 = 0x2ff;
+const MTRR_WRITE_BACK: u64 = 1 << 11 | 6;
+/// Offsets of the local APIC's interrupt inputs, and their modes (SDM volume 3, 12.5.1).
+const LVT_LINT0: usize = 0x350;
+const LVT_LINT1: usize = 0x360;
+const MODE_EXTINT: u32 = 7 << 8;
+const MODE_NMI: u32 = 4 << 8;
+
+/// What all CPUs share: descriptors and page tables.
+pub(crate) fn write_tables(memory: &GuestMemoryMmap) -> Result<()> {
+    let mut bytes = Vec::new();
+    bytes.extend(DESCRIPTORS.iter().flat_map(|d| d.to_le_bytes()));
+    memory.write_slice(&bytes, GuestAddress(GDT)).context("no memory for descriptors")?;
+    let mut tables = vec![0u64; 6 * 512];
+    let page = |number: u64| PAGE_TABLES + number * PAGE;
+    tables[0] = page(1) | TABLE;
+    for directory in 0..4usize {
+        tables[512 + directory] = page(2 + directory as u64) | TABLE;
+    }
+    for (number, slot) in (0u64..).zip(&mut tables[2 * 512..]) {
+        *slot = number << 21 | LARGE_PAGE;
+    }
+    let bytes: Vec<u8> = tables.iter().flat_map(|t| t.to_le_bytes()).collect();
+    memory.write_slice(&bytes, GuestAddress(PAGE_TABLES)).context("no memory for page tables")
+}
+
+/// Makes the first CPU ready to run the kernel's first instruction; the others wait for it to wake them.
+pub(crate) fn prepare_first(vcpu: &VcpuFd, entry: Entry) -> Result<()> {
+    let regs = kvm_regs { rip: entry.0, rsi: BOOT_PARAMS, rflags: RFLAGS, ..kvm_regs::default() };
+    vcpu.set_regs(&regs).context("KVM_SET_REGS")?;
+    let mut sregs = vcpu.get_sregs().context("KVM_GET_SREGS")?;
+    let segment = |selector: u16| {
+        let descriptor = DESCRIPTORS[usize::from(selector / 8)];
+        let bits = |shift: u32, count: u32| u8::try_from(descriptor >> shift & ((1 << count) - 1)).unwrap_or(0);
+        kvm_segment {
+            base: 0,
+            limit: u32::MAX,
+            selector,
+            type_: bits(40, 4),
+            s: bits(44, 1),
+            dpl: bits(45, 2),
+            present: bits(47, 1),
+            l: bits(53, 1),
+            db: bits(54, 1),
+            g: bits(55, 1),
+            ..kvm_segment::default()
+        }
+    };
+    sregs.cs = segment(BOOT_CS);
+    for data in [&mut sregs.ds, &mut sregs.es, &mut sregs.fs, &mut sregs.gs, &mut sregs.ss] {
+        *data = segment(BOOT_DS);
+    }
+    sregs.tr = segment(TSS);
+    sregs.gdt.base = GDT;
+    sregs.gdt.limit = u16::try_from(DESCRIPTORS.len() * 8 - 1)?;
+    sregs.idt.limit = 0;
+    sregs.cr3 = PAGE_TABLES;
+    sregs.cr4 = CR4_PAE;
+    sregs.cr0 |= CR0_PE | CR0_PG;
+    sregs.efer |= EFER_LME | EFER_LMA;
+    vcpu.set_sregs(&sregs).context("KVM_SET_SREGS")
+}
+
+/// What every CPU gets.
+pub(crate) fn prepare_any(vcpu: &VcpuFd, first: bool) -> Result<()> {
+    vcpu.set_fpu(&kvm_fpu { fcw: FPU_CONTROL, mxcsr: MXCSR, ..kvm_fpu::default() }).context("KVM_SET_FPU")?;
+    let entries = [kvm_msr_entry { index: MTRR_DEF_TYPE, data: MTRR_WRITE_BACK, ..kvm_msr_entry::default() }];
+    let msrs = Msrs::from_entries(&entries).map_err(|e| anyhow::anyhow!("list of MSRs: {e:?}"))?;
+    let set = vcpu.set_msrs(&msrs).context("KVM_SET_MSRS")?;
+    anyhow::ensure!(set == entries.len(), "KVM_SET_MSRS took {set} of {} registers", entries.len());
+    let mut apic = vcpu.get_lapic().context("KVM_GET_LAPIC")?;
+    if first {
+        set_lvt(&mut apic, LVT_LINT0, MODE_EXTINT);
+    }
+    set_lvt(&mut apic, LVT_LINT1, MODE_NMI);
+    vcpu.set_lapic(&apic).context("KVM_SET_LAPIC")
+}
+
+fn set_lvt(apic: &mut kvm_lapic_state, offset: usize, mode: u32) {
+    for (slot, byte) in apic.regs[offset..offset + 4].iter_mut().zip(mode.to_le_bytes()) {
+        *slot = libc::c_char::from_ne_bytes([byte]);
+    }
+}

@@ -1,0 +1,134 @@
+//! A machine that runs, whoever runs it.
+
+use crate::accel::Accel;
+use crate::config::VmConfig;
+use crate::event::{Event, EventSink};
+use crate::kvm::{self, Why};
+use crate::tcg::{Monitor, Pipes};
+use crate::vm::{HostDelay, VmEnd};
+use anyhow::Result;
+use ktstr_verdict::HarnessFault;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::process::ExitStatus;
+use std::sync::mpsc::Sender;
+use std::thread::JoinHandle;
+
+/// One of the accelerators, at work.
+pub(crate) enum Running {
+    /// A child process and the threads that read what it writes.
+    Qemu { monitor: Monitor, readers: Vec<JoinHandle<()>> },
+    /// Threads of this process.
+    Kvm(kvm::Machine),
+}
+
+impl Running {
+    /// Starts it; everything it says goes to `events`.
+    pub fn start(config: &VmConfig, events: &Sender<Event>) -> Result<Self> {
+        match config.accel {
+            Accel::Tcg => {
+                let (monitor, pipes) = Monitor::start(config)?;
+                Ok(Self::Qemu { monitor, readers: start_readers(pipes, events) })
+            }
+            Accel::Kvm => Ok(Self::Kvm(kvm::Machine::start(config, EventSink(events.clone()))?)),
+            Accel::Sim => Err(anyhow::Error::new(HarnessFault::new("accelerator sim is not supported yet"))),
+        }
+    }
+
+    /// How it ended, if it has.
+    pub fn try_end(&mut self) -> Option<VmEnd> {
+        match self {
+            Self::Qemu { monitor, .. } => monitor.try_wait().ok().flatten().map(ended),
+            Self::Kvm(machine) => machine.ended().map(|(why, place)| match why {
+                Why::PowerOff | Why::Reset => VmEnd::PoweredOff,
+                Why::Broken(what) => VmEnd::MonitorDied { status: format!("{what} on {place}") },
+            }),
+        }
+    }
+
+    /// Ends it without asking; harmless when it has ended.
+    pub fn kill(&mut self) {
+        match self {
+            Self::Qemu { monitor, .. } => monitor.kill(),
+            Self::Kvm(machine) => machine.stop(),
+        }
+    }
+
+    /// Ends it, and waits until everything it said is in the queue.
+    pub fn finish(&mut self) {
+        self.kill();
+        if let Self::Qemu { readers, .. } = self {
+            for reader in readers.drain(..) {
+                let _ = reader.join();
+            }
+        }
+    }
+
+    /// How long its threads ran and waited.
+    pub fn delay(&self) -> Option<HostDelay> {
+        match self {
+            Self::Qemu { monitor, .. } => read_delay(monitor.pid(), |_| true),
+            Self::Kvm(_) => read_delay(std::process::id(), |name| name.starts_with("vcpu")),
+        }
+    }
+
+    /// Exits to this process by reason; complete after [`Running::finish`].
+    pub fn exits(&self) -> BTreeMap<String, u64> {
+        match self {
+            Self::Qemu { .. } => BTreeMap::new(),
+            Self::Kvm(machine) => machine.exits().iter().map(|(k, v)| ((*k).to_owned(), *v)).collect(),
+        }
+    }
+
+    /// Host CPUs that a guest CPU can count on at once, at most 1.
+    pub fn vcpu_share(&self, guest_cpus: u32) -> f64 {
+        let host = match self {
+            // One host thread serves all CPUs of the guest in turn.
+            Self::Qemu { .. } => 1,
+            Self::Kvm(_) => crate::host::HostTopology::detect().cpus,
+        };
+        (f64::from(host) / f64::from(guest_cpus)).min(1.0)
+    }
+}
+
+fn ended(status: ExitStatus) -> VmEnd {
+    if status.success() { VmEnd::PoweredOff } else { VmEnd::MonitorDied { status: status.to_string() } }
+}
+
+fn start_readers(pipes: Pipes, sender: &Sender<Event>) -> Vec<JoinHandle<()>> {
+    let Pipes { console, channel, stderr } = pipes;
+    vec![
+        reader(channel, sender.clone(), Event::Channel),
+        reader(console, sender.clone(), Event::Console),
+        reader(stderr, sender.clone(), Event::Stderr),
+    ]
+}
+
+fn reader(mut from: impl Read + Send + 'static, sender: Sender<Event>, wrap: fn(Vec<u8>) -> Event) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match from.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) if sender.send(wrap(buffer[..n].to_vec())).is_ok() => {}
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => break,
+            }
+        }
+    })
+}
+
+/// Sums run time and run delay over the threads of a process (kernel: Documentation/scheduler/sched-stats.rst).
+fn read_delay(pid: u32, wanted: impl Fn(&str) -> bool) -> Option<HostDelay> {
+    let mut sum = HostDelay::default();
+    for task in std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+        if !wanted(&std::fs::read_to_string(task.path().join("comm")).unwrap_or_default()) {
+            continue;
+        }
+        let text = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+        let mut fields = text.split_ascii_whitespace().map(|f| f.parse::<u64>().unwrap_or(0));
+        sum.run_ns += fields.next().unwrap_or(0);
+        sum.run_delay_ns += fields.next().unwrap_or(0);
+    }
+    Some(sum)
+}
