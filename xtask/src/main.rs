@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod conformance;
 mod demo;
+mod lab;
 mod matrix;
 mod setup;
 mod step;
@@ -30,6 +31,11 @@ enum Verb {
     Demo(demo::Demo),
     /// Set up, then run every check
     Ci,
+    /// Run the VM tests, or a command, on real KVM nested in QEMU
+    Lab(lab::Lab),
+    /// PID 1 of the lab's outer machine
+    #[command(hide = true)]
+    LabGuest,
     /// Measure what was promised
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -54,6 +60,8 @@ fn run(verb: &Verb) -> Result<()> {
     match verb {
         Verb::Demo(options) => demo::demo(options),
         Verb::Ci => ci::ci(),
+        Verb::Lab(options) => lab::lab(options),
+        Verb::LabGuest => lab::guest(),
         Verb::Bench(bench) => bench::run(bench),
         Verb::Conformance { dir } => {
             ensure!(conformance::run(dir)?, "conformance vectors failed");

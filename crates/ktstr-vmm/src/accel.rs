@@ -1,5 +1,6 @@
 //! Which accelerator runs the machine, and why.
 
+use crate::kvm::probe;
 use anyhow::{Result, bail};
 use std::fmt;
 
@@ -40,7 +41,10 @@ pub struct AccelChoice {
 pub fn choose_accel(wanted: Option<&str>) -> Result<AccelChoice> {
     let choice = |accel, why: &str| Ok(AccelChoice { accel, why: why.to_owned() });
     match wanted {
-        None | Some("auto") => choice(Accel::Tcg, "auto: this version has no monitor for kvm"),
+        None | Some("auto") => match &probe().refused {
+            None => choice(Accel::Kvm, "auto: a probe guest ran"),
+            Some(why) => choice(Accel::Tcg, &format!("auto, not kvm: {why}")),
+        },
         Some("tcg") => choice(Accel::Tcg, "asked for"),
         Some("kvm") => choice(Accel::Kvm, "asked for"),
         Some("sim") => {
@@ -60,6 +64,7 @@ mod tests {
     fn a_bad_value_is_answered_with_the_four() {
         let text = choose_accel(Some("fast")).unwrap_err().to_string();
         assert!(["auto", "kvm", "tcg", "sim"].iter().all(|a| text.contains(a)), "{text}");
-        assert_eq!(choose_accel(None).unwrap().accel, Accel::Tcg);
+        let auto = choose_accel(None).unwrap();
+        assert!(auto.accel != Accel::Sim && auto.why.starts_with("auto"), "{auto:?}");
     }
 }

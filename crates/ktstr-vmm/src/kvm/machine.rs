@@ -1,11 +1,12 @@
 //! From a [`VmConfig`] to running CPUs.
 
 use super::bus::{Bus, Sink};
-use super::cpuid::{CpuVendor, cpuid, layout_needs_wide_ids};
+use super::cpuid::{CpuVendor, cpuid, layout_needs_wide_ids, without_wide_state};
 use super::ending::{Ending, Why};
 use super::layout::{ACPI, COM1_IRQ, HIGH_RAM_START, KVM_IDENTITY_MAP, KVM_TSS};
 use super::loader::{Entry, load};
 use super::memory::{Region, node_sizes, regions};
+use super::probe::probe;
 use super::vcpu::{Vcpu, install_kick_handler};
 use super::{acpi, registers};
 use crate::cmdline::{Monitor, kernel_command_line};
@@ -157,6 +158,10 @@ fn write_acpi(memory: &GuestMemoryMmap, topology: &Topology, regions: &[Region])
 fn create_cpus(kvm: &Kvm, vm: &VmFd, topology: &Topology, entry: Entry) -> Result<Vec<VcpuFd>> {
     let supported = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(|e| scarce(e, "KVM_GET_SUPPORTED_CPUID"))?;
     let vendor = vendor(supported.as_slice())?;
+    let mut offered = supported.as_slice().to_vec();
+    if !probe().sees_xcr0 {
+        without_wide_state(&mut offered);
+    }
     let layout = ApicLayout::of(topology);
     let cpus = topology.total_cpus();
     let most = kvm.get_max_vcpus();
@@ -165,7 +170,7 @@ fn create_cpus(kvm: &Kvm, vm: &VmFd, topology: &Topology, entry: Entry) -> Resul
         .map(|cpu| {
             let id = layout.apic_id(cpu).context("a CPU without an APIC id")?;
             let fd = vm.create_vcpu(u64::from(id)).map_err(|e| scarce(e, "KVM_CREATE_VCPU"))?;
-            let leaves = cpuid(supported.as_slice(), vendor, topology, cpu);
+            let leaves = cpuid(&offered, vendor, topology, cpu);
             let leaves = CpuId::from_entries(&leaves).map_err(|e| anyhow::anyhow!("list of CPUID leaves: {e:?}"))?;
             fd.set_cpuid2(&leaves).map_err(|e| scarce(e, "KVM_SET_CPUID2"))?;
             registers::prepare_any(&fd, cpu == 0)?;

@@ -8,6 +8,7 @@ mod layout;
 mod loader;
 mod machine;
 mod memory;
+mod probe;
 mod registers;
 mod vcpu;
 
@@ -16,3 +17,4 @@ pub(crate) use bus::Sink;
 pub use cpuid::{CpuVendor, cpuid};
 pub(crate) use ending::Why;
 pub(crate) use machine::Machine;
+pub(crate) use probe::probe;

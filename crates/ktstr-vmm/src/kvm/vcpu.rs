@@ -63,13 +63,18 @@ impl Vcpu {
 
     /// Waits for the end, which `stop` has asked for, and gives the exits by reason.
     pub fn join(self) -> BTreeMap<&'static str, u64> {
-        use std::os::unix::thread::JoinHandleExt as _;
-        while !self.thread.is_finished() {
-            // SAFETY: the thread has not been joined, so its id is valid; the signal's handler does nothing.
-            unsafe { libc::pthread_kill(self.thread.as_pthread_t(), kick_signal()) };
-            std::thread::sleep(KICK_AGAIN);
-        }
+        kick(&self.thread);
         self.thread.join().unwrap_or_default()
+    }
+}
+
+/// Gets a thread out of the guest, again and again until it has ended.
+pub(crate) fn kick<T>(thread: &JoinHandle<T>) {
+    use std::os::unix::thread::JoinHandleExt as _;
+    while !thread.is_finished() {
+        // SAFETY: the thread has not been joined, so its id is valid; the signal's handler does nothing.
+        unsafe { libc::pthread_kill(thread.as_pthread_t(), kick_signal()) };
+        std::thread::sleep(KICK_AGAIN);
     }
 }
 

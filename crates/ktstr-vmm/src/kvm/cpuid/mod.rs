@@ -9,6 +9,8 @@ mod cache;
 mod intel;
 mod state;
 
+pub(crate) use state::without_wide_state;
+
 use ktstr_topology::{ApicLayout, Topology};
 use kvm_bindings::{KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2};
 
@@ -87,9 +89,7 @@ pub fn cpuid(
     let layout = ApicLayout::of(topology);
     let place = Place { topology, layout: &layout, apic_id: layout.apic_id(cpu).unwrap_or(u32::MAX), cpu };
     let mut leaves = Leaves(supported.to_vec());
-    if !state::xsave_is_consistent(supported) {
-        state::without_xsave(&mut leaves);
-    }
+    state::settle_xsave(&mut leaves);
     leaves.change(1, |leaf| {
         let logical = (1u32 << place.package_shift().min(7)).min(255);
         leaf.ebx = (leaf.ebx & 0xffff) | logical << 16 | (place.apic_id & 0xff) << 24;

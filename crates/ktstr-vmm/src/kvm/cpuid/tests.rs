@@ -143,15 +143,17 @@ proptest! {
 }
 
 #[test]
-fn a_total_that_does_not_fit_its_parts_takes_xsave_away() {
-    let with = |ecx| {
+fn state_without_its_feature_is_taken_away_and_the_total_with_it() {
+    let with = |feature: u32| {
         let mut leaves = host(CpuVendor::Amd);
-        leaves.push(kvm_cpuid_entry2 { function: 0xd, eax: 7, ebx: 832, ecx, ..Default::default() });
-        leaves.push(kvm_cpuid_entry2 { function: 0xd, index: 2, eax: 256, ebx: 576, ..Default::default() });
+        leaves.iter_mut().filter(|l| l.function == 1).for_each(|l| l.ecx = (l.ecx & !(1 << 28)) | feature << 28);
+        let flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
+        leaves.push(kvm_cpuid_entry2 { function: 0xd, flags, eax: 7, ebx: 832, ecx: 832, ..Default::default() });
+        leaves.push(kvm_cpuid_entry2 { function: 0xd, index: 2, flags, eax: 256, ebx: 576, ..Default::default() });
         let topology = Topology::new(1, 1, 2, 1).unwrap();
-        let made = cpuid(&leaves, CpuVendor::Amd, &topology, 0);
-        CpuId::with_cpuid_reader(Reader(made)).get_feature_info().unwrap().has_xsave()
+        let reader = Reader(cpuid(&leaves, CpuVendor::Amd, &topology, 0));
+        (reader.cpuid2(0xd, 0).eax, reader.cpuid2(0xd, 0).ecx, reader.cpuid2(0xd, 2).eax)
     };
-    assert!(with(832));
-    assert!(!with(2696));
+    assert_eq!(with(1), (7, 832, 256));
+    assert_eq!(with(0), (3, 576, 0));
 }
