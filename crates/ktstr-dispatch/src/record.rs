@@ -102,6 +102,7 @@ fn add_attempt(record: &mut SidecarRecord, attempt: &Attempt, verdict: Verdict) 
     record.overcommit = attempt.overcommit;
     let Some(run) = &attempt.run else { return };
     record.phases_us.clone_from(&run.phases_us);
+    record.exits.clone_from(&run.exits);
     record.host_run_delay_ns = run.host_delay.run_delay_ns;
     if verdict != Verdict::Pass {
         record.console_tail = last_lines(&run.console, TAIL_LINES);

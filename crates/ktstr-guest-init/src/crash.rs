@@ -1,10 +1,9 @@
 //! Fatal signals: said on the port with what a signal handler may use, then the kernel's panic ends the machine.
 
-use crate::port::Port;
+use crate::port;
 use ktstr_wire::{Nonce, encode_panic_noalloc};
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-static PORT: AtomicU16 = AtomicU16::new(0);
 static NONCE: AtomicU64 = AtomicU64::new(0);
 static SEQUENCE: AtomicU64 = AtomicU64::new(0);
 
@@ -20,8 +19,7 @@ const FATAL: [(libc::c_int, &str); 5] = [
 const STACK: usize = 64 << 10;
 
 /// Handles fatal signals from here on.
-pub fn arm(port: Port, nonce: Nonce) {
-    PORT.store(port.number(), Relaxed);
+pub fn arm(nonce: Nonce) {
     NONCE.store(nonce.0, Relaxed);
     let stack = Box::leak(vec![0u8; STACK].into_boxed_slice());
     let alternate = libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: STACK };
@@ -48,7 +46,7 @@ extern "C" fn on_signal(signal: libc::c_int) {
         let text = FATAL.iter().find(|(s, _)| *s == signal).map_or("fatal signal", |(_, t)| *t);
         let mut frame = [0u8; 512];
         let len = encode_panic_noalloc(&mut frame, NONCE.load(Relaxed), SEQUENCE.load(Relaxed), text);
-        Port::from_number(PORT.load(Relaxed)).write(&frame[..len.min(frame.len())]);
+        port::write(&frame[..len.min(frame.len())]);
     }
     // SAFETY: `_exit` is async-signal-safe; when PID 1 leaves, the kernel panics, and `panic=-1` resets the machine.
     unsafe { libc::_exit(128 + signal) }

@@ -1,6 +1,6 @@
 //! The guest's end of the channel.
 
-use crate::port::Port;
+use crate::port;
 use anyhow::Result;
 use ktstr_wire::{Encoder, Message, Nonce};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,6 @@ pub struct Link {
 }
 
 struct Inner {
-    port: Port,
     encoder: Encoder,
     closed: bool,
 }
@@ -19,9 +18,9 @@ struct Inner {
 impl Link {
     /// Opens the port that the command line names.
     pub fn open(cmdline: &str, nonce: Nonce) -> Result<Self> {
-        let port = Port::open(cmdline)?;
-        crate::crash::arm(port, nonce);
-        Ok(Self { inner: Mutex::new(Inner { port, encoder: Encoder::new(nonce), closed: false }) })
+        port::open(cmdline)?;
+        crate::crash::arm(nonce);
+        Ok(Self { inner: Mutex::new(Inner { encoder: Encoder::new(nonce), closed: false }) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -51,7 +50,7 @@ impl Link {
 
 impl Inner {
     fn write(&mut self, frame: &[u8]) {
-        self.port.write(frame);
+        port::write(frame);
         crate::crash::next_sequence(self.encoder.next_sequence());
     }
 }

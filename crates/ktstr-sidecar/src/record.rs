@@ -75,6 +75,8 @@ pub struct SidecarRecord {
     pub scheduler_log: Vec<String>,
     /// Microseconds of each phase.
     pub phases_us: BTreeMap<String, u64>,
+    /// Exits of the machine to this process, by reason, where this process is the monitor.
+    pub exits: BTreeMap<String, u64>,
     /// Nanoseconds the machine waited for host CPUs.
     pub host_run_delay_ns: u64,
     /// CPU model of the host.

@@ -16,5 +16,5 @@ pub use frame::{HEADER_LEN, MAGIC, MAX_PAYLOAD, TRAILER_LEN, VERSION};
 pub use message::{
     Bye, Hello, Kind, Message, Nonce, PanicReport, ProcessSeen, SCHEMA, SchedulerSeen, Stage, TestReport, When,
 };
-pub use port::{PORT, PORT_READY};
+pub use port::{DOORBELL, PORT, PORT_READY, WINDOW, WINDOW_LEN};
 pub use transcript::Transcript;

@@ -26,7 +26,7 @@ const SUITE: [&str; 2] = ["first-test", "fault-tests"];
 #[derive(Args, Debug)]
 pub struct Lab {
     /// CPUs of the outer machine
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 1)]
     cpus: u32,
     /// Memory of the outer machine in MiB
     #[arg(long, default_value_t = 6144)]

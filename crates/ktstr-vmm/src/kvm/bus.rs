@@ -2,9 +2,10 @@
 //! nothing it says sizes a buffer of ours.
 
 use super::layout::{COM1, KEYBOARD_COMMAND, PM1_CONTROL, PM1_EVENT};
-use ktstr_wire::{PORT, PORT_READY};
+use ktstr_wire::{DOORBELL, PORT, PORT_READY, WINDOW, WINDOW_LEN};
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
+use vm_memory::{Bytes as _, GuestAddress, GuestMemoryMmap};
 use vm_superio::serial::NoEvents;
 use vm_superio::{Serial, Trigger};
 use vmm_sys_util::eventfd::EventFd;
@@ -66,18 +67,20 @@ impl<S: Sink> Write for ConsoleWriter<S> {
 pub(crate) struct Bus<S: Sink + Clone> {
     serial: Mutex<Serial<Interrupt, NoEvents, ConsoleWriter<S>>>,
     sink: S,
+    memory: GuestMemoryMmap,
 }
 
 impl<S: Sink + Clone> Bus<S> {
-    pub fn new(sink: S, serial_interrupt: EventFd) -> Self {
+    pub fn new(sink: S, memory: GuestMemoryMmap, serial_interrupt: EventFd) -> Self {
         let serial = Serial::new(Interrupt(serial_interrupt), ConsoleWriter(sink.clone()));
-        Self { serial: Mutex::new(serial), sink }
+        Self { serial: Mutex::new(serial), sink, memory }
     }
 
     /// `out`; a string instruction brings many elements at once.
     pub fn write(&self, port: u16, data: &[u8]) -> After {
         match (port, data) {
             (PORT, bytes) => self.sink.channel(bytes),
+            (DOORBELL, [a, b, c, d]) => self.take_window(u32::from_le_bytes([*a, *b, *c, *d])),
             (COM1..=0x3ff, bytes) => {
                 let mut serial = self.serial.lock().unwrap_or_else(PoisonError::into_inner);
                 for byte in bytes {
@@ -96,6 +99,17 @@ impl<S: Sink + Clone> Bus<S> {
             _ => {}
         }
         After::GoOn
+    }
+
+    /// What the guest left in the window; a length past its end is none.
+    fn take_window(&self, length: u32) {
+        let mut bytes = [0; WINDOW_LEN];
+        let wanted = usize::try_from(length).ok().and_then(|length| bytes.get_mut(..length));
+        if let Some(bytes) = wanted
+            && self.memory.read_slice(bytes, GuestAddress(WINDOW)).is_ok()
+        {
+            self.sink.channel(bytes);
+        }
     }
 
     /// `in`; every byte of `data` is written.
@@ -145,7 +159,8 @@ mod tests {
 
     fn bus() -> (Bus<Seen>, Seen) {
         let seen = Seen::default();
-        (Bus::new(seen.clone(), EventFd::new(libc::EFD_NONBLOCK).unwrap()), seen)
+        let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 1 << 20)]).unwrap();
+        (Bus::new(seen.clone(), memory, EventFd::new(libc::EFD_NONBLOCK).unwrap()), seen)
     }
 
     proptest! {
@@ -178,6 +193,17 @@ mod tests {
         assert_eq!(bus.write(PM1_CONTROL, &value.to_le_bytes()), After::PowerOff);
         assert_eq!(bus.write(PM1_CONTROL, &(value & !SLEEP_ENABLE).to_le_bytes()), After::GoOn);
         assert_eq!(bus.write(KEYBOARD_COMMAND, &[PULSE_RESET]), After::Reset);
+    }
+
+    #[test]
+    fn a_ring_takes_the_window_and_a_length_past_its_end_takes_nothing() {
+        let (bus, seen) = bus();
+        bus.memory.write_slice(b"frame", GuestAddress(WINDOW)).unwrap();
+        for length in [5u32, 0x1_0001, u32::MAX] {
+            bus.write(DOORBELL, &length.to_le_bytes());
+        }
+        bus.write(DOORBELL, &[5]);
+        assert_eq!(seen.0.lock().unwrap().0, b"frame");
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Machine {
         registers::write_tables(&memory)?;
         write_acpi(&memory, topology, &regions)?;
         let fds = create_cpus(&kvm, &vm, topology, entry)?;
-        let bus = Arc::new(Bus::new(sink, interrupt));
+        let bus = Arc::new(Bus::new(sink, memory.clone(), interrupt));
         let stop = Arc::new(AtomicBool::new(false));
         let ending = Arc::new(Ending::default());
         let mut machine = Self { vcpus: Vec::new(), exits: BTreeMap::new(), stop, ending, _vm: vm, _memory: memory };
