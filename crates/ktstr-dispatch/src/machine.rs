@@ -216,6 +216,7 @@ fn spoil_from_env() -> Spoil {
         "flip" => value.parse().map_or(Spoil::Nothing, Spoil::FlipByte),
         "cut" => value.parse().map_or(Spoil::Nothing, Spoil::CutAt),
         "kill-monitor" => Spoil::KillMonitor,
+        "panic-cpu" => Spoil::PanicCpu,
         "replay" => std::fs::read(value).map_or(Spoil::Nothing, Spoil::Replay),
         _ => Spoil::Nothing,
     }

@@ -101,7 +101,7 @@ pub fn find_kernel(env: &FindEnv) -> Result<FoundKernel> {
 }
 
 fn from_entry(entry: &CacheEntry) -> Result<FoundKernel> {
-    entry.verify()?;
+    entry.verify_touched()?;
     let meta = entry.metadata();
     Ok(FoundKernel {
         image: entry.vmlinuz(),

@@ -46,7 +46,10 @@ pub fn choose_accel(wanted: Option<&str>) -> Result<AccelChoice> {
             Some(why) => choice(Accel::Tcg, &format!("auto, not kvm: {why}")),
         },
         Some("tcg") => choice(Accel::Tcg, "asked for"),
-        Some("kvm") => choice(Accel::Kvm, "asked for"),
+        Some("kvm") => match &probe().refused {
+            None => choice(Accel::Kvm, "asked for"),
+            Some(why) => bail!("KTSTR_ACCEL=kvm, and no guest can run here: {why}; unset it or set it to tcg"),
+        },
         Some("sim") => {
             bail!("KTSTR_ACCEL=sim is not supported yet: unset it or set it to tcg or kvm")
         }

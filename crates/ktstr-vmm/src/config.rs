@@ -46,6 +46,8 @@ pub enum Spoil {
     FlipByte(u64),
     /// Drops the guest's stream from this byte on.
     CutAt(u64),
+    /// Lets the thread of the CPU that speaks first panic (kvm).
+    PanicCpu,
     /// Kills the monitor when the test begins.
     KillMonitor,
     /// Answers with a stream kept from an earlier attempt.

@@ -1,7 +1,7 @@
 //! A machine that runs, whoever runs it.
 
 use crate::accel::Accel;
-use crate::config::VmConfig;
+use crate::config::{Spoil, VmConfig};
 use crate::event::{Event, EventSink};
 use crate::kvm::{self, Why};
 use crate::tcg::{Monitor, Pipes};
@@ -30,7 +30,10 @@ impl Running {
                 let (monitor, pipes) = Monitor::start(config)?;
                 Ok(Self::Qemu { monitor, readers: start_readers(pipes, events) })
             }
-            Accel::Kvm => Ok(Self::Kvm(kvm::Machine::start(config, EventSink(events.clone()))?)),
+            Accel::Kvm => {
+                let sink = EventSink { events: events.clone(), panics: config.spoil == Spoil::PanicCpu };
+                Ok(Self::Kvm(kvm::Machine::start(config, sink)?))
+            }
             Accel::Sim => Err(anyhow::Error::new(HarnessFault::new("accelerator sim is not supported yet"))),
         }
     }
@@ -76,7 +79,7 @@ impl Running {
     pub fn exits(&self) -> BTreeMap<String, u64> {
         match self {
             Self::Qemu { .. } => BTreeMap::new(),
-            Self::Kvm(machine) => machine.exits().iter().map(|(k, v)| ((*k).to_owned(), *v)).collect(),
+            Self::Kvm(machine) => machine.exits().clone(),
         }
     }
 

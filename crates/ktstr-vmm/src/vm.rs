@@ -169,6 +169,7 @@ impl<'a> Life<'a> {
     fn take(&mut self, event: Event) {
         match event {
             Event::Channel(bytes) => self.take_channel(bytes),
+            Event::Ended => {}
             Event::Console(bytes) => {
                 if self.config.verbose {
                     eprint!("{}", String::from_utf8_lossy(&bytes));
@@ -195,7 +196,7 @@ impl<'a> Life<'a> {
                 bytes.truncate(keep);
             }
             Spoil::Replay(_) => bytes.clear(),
-            Spoil::Nothing | Spoil::Topology(_) | Spoil::KillMonitor => {}
+            Spoil::Nothing | Spoil::Topology(_) | Spoil::KillMonitor | Spoil::PanicCpu => {}
         }
         self.stream.extend_from_slice(&bytes);
         self.transcript.feed(&bytes, micros(self.start.elapsed()));

@@ -1,62 +1,12 @@
 //! Each fault on a real machine: a stock kernel, QEMU, and a published scheduler where one is named.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use ktstr_sidecar::{SidecarRecord, read_records};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
-struct Run {
-    output: Output,
-    records: Vec<SidecarRecord>,
-}
+mod common;
 
-impl Run {
-    fn stderr(&self) -> String {
-        String::from_utf8_lossy(&self.output.stderr).into_owned()
-    }
-}
-
-fn fixture(test: &str, records: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fixture"));
-    command
-        .args(["--exact", &format!("ktstr/{test}"), "--nocapture"])
-        .env("NEXTEST", "1")
-        .env("KTSTR_SIDECAR_DIR", records)
-        .env_remove("KTSTR_KERNEL_LIST")
-        .env_remove("KTSTR_NO_SKIP_MODE")
-        .stdin(Stdio::null());
-    command
-}
-
-fn run_with(test: &str, change: impl FnOnce(&mut Command)) -> Run {
-    let dir = tempfile::tempdir().unwrap();
-    let mut command = fixture(test, dir.path());
-    change(&mut command);
-    let output = command.output().unwrap();
-    let (records, damaged) = read_records(dir.path()).unwrap();
-    assert!(damaged.is_empty());
-    Run { output, records }
-}
-
-/// Exit code 1, no flag in the record, and the reason on stderr; expect_err of the fixtures has changed nothing.
-fn fails_with(run: &Run, why: &str) {
-    let stderr = run.stderr();
-    assert_eq!(run.output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("ktstr: FAIL: "), "{stderr}");
-    assert!(stderr.contains(why), "`{why}` is not in:\n{stderr}");
-    let [record] = &run.records[..] else { panic!("{} records", run.records.len()) };
-    assert!(!record.passed && !record.skipped && !record.inconclusive);
-}
-
-fn spoiled(spoil: &str, why: &str) {
-    fails_with(
-        &run_with("passes", |c| {
-            c.env("KTSTR_SPOIL", spoil);
-        }),
-        why,
-    );
-}
+use common::{child_named, fails_with, fixture, machines, on_kvm, run_with, spoiled, wait_for};
 
 #[test]
 fn a_run_that_nothing_goes_wrong_in_passes() {
@@ -107,7 +57,7 @@ fn a_guest_that_hangs_ends_at_its_deadline() {
 
 #[test]
 fn a_monitor_killed_mid_test_is_never_a_pass() {
-    spoiled("kill-monitor", "signal: 9");
+    spoiled("kill-monitor", if on_kvm() { "the machine was stopped" } else { "signal: 9" });
 }
 
 #[test]
@@ -139,13 +89,13 @@ fn another_topology_than_the_declared_one_is_never_a_pass() {
 #[test]
 fn a_missing_monitor_is_a_skip_that_names_its_package() {
     let run = run_with("passes", |c| {
-        c.env("PATH", "/nonexistent");
+        c.env("PATH", "/nonexistent").env("KTSTR_ACCEL", "tcg").env_remove("KTSTR_NO_SKIP_MODE");
     });
     assert_eq!(run.output.status.code(), Some(0), "{}", run.stderr());
     assert!(run.stderr().contains("ktstr: SKIP: ") && run.stderr().contains("qemu-system-x86"), "{}", run.stderr());
     assert!(run.records[0].skipped && !run.records[0].passed);
     let strict = run_with("passes", |c| {
-        c.env("PATH", "/nonexistent").env("KTSTR_NO_SKIP_MODE", "");
+        c.env("PATH", "/nonexistent").env("KTSTR_ACCEL", "tcg").env("KTSTR_NO_SKIP_MODE", "");
     });
     fails_with(&strict, "qemu-system-x86");
 }
@@ -244,30 +194,14 @@ fn a_full_disk_under_the_record_leaves_the_verdict_alone() {
 fn a_runner_that_is_killed_leaves_no_monitor_behind() {
     let dir = tempfile::tempdir().unwrap();
     let mut runner = fixture("hangs", dir.path()).stderr(Stdio::null()).spawn().unwrap();
-    let monitor = wait_for(|| child_named(runner.id(), "qemu-system-x86"));
+    if on_kvm() {
+        wait_for(|| (machines() > 0).then_some(()));
+    }
+    let monitor = if on_kvm() { runner.id() } else { wait_for(|| child_named(runner.id(), "qemu-system-x86")) };
     runner.kill().unwrap();
     runner.wait().unwrap();
     wait_for(|| (!Path::new(&format!("/proc/{monitor}/exe")).exists()).then_some(()));
-}
-
-/// Looks again and again until there is an answer, for at most 20 s.
-fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(start.elapsed() < Duration::from_secs(20), "it never happened");
-        std::thread::yield_now();
+    if on_kvm() {
+        assert_eq!(machines(), 0);
     }
-}
-
-fn child_named(parent: u32, name: &str) -> Option<u32> {
-    let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).ok()?;
-    tasks.flatten().find_map(|task| {
-        let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
-        children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).find(|pid: &u32| {
-            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim().starts_with(&name[..15]))
-        })
-    })
 }

@@ -3,7 +3,6 @@
 use super::Lab;
 use super::guest::{END_LINE, EXIT_LINE};
 use super::payload::Archive;
-use crate::step::{say, workspace_root};
 use anyhow::{Context as _, Result, ensure};
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -13,7 +12,9 @@ use std::process::{Command, Stdio};
 const CMDLINE: &str = "console=ttyS0 panic=-1 oops=panic reboot=t tsc=reliable no_timer_check quiet rdinit=/lab/xtask";
 
 /// Runs it to its end; the answer is the command's exit code, `None` when none came.
-pub fn run(kernel: &Path, archive: &Archive, options: &Lab) -> Result<Option<i32>> {
+///
+/// Two consoles on one terminal would be one mess: a `quiet` machine's is shown at its end.
+pub fn run(kernel: &Path, archive: &Archive, records: &Path, options: &Lab, quiet: bool) -> Result<Option<i32>> {
     let dir = tempfile::tempdir()?;
     let results = dir.path().join("results");
     // The kernel kills the machine when this process is gone, however it went.
@@ -23,6 +24,10 @@ pub fn run(kernel: &Path, archive: &Archive, options: &Lab) -> Result<Option<i32
     command.args(["-accel", "tcg,thread=single", "-cpu", &format!("{},+svm,+npt,+nrip-save", options.cpu)]);
     command.args(["-smp", &options.cpus.to_string(), "-m", &format!("{}M", options.memory)]);
     command.args(["-chardev", "stdio,id=console,signal=on", "-serial", "chardev:console"]);
+    let console = dir.path().join("console");
+    if quiet {
+        command.stdout(std::fs::File::create(&console)?);
+    }
     command.args(["-chardev", &format!("file,id=results,path={}", results.display()), "-serial", "chardev:results"]);
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(archive.path());
     command.args(["-append", &format!("{CMDLINE} -- lab-guest")]).stdin(Stdio::null());
@@ -36,13 +41,16 @@ pub fn run(kernel: &Path, archive: &Archive, options: &Lab) -> Result<Option<i32
         }
     }
     let status = child.wait().context("failed to wait for the outer machine")?;
+    if quiet {
+        std::io::copy(&mut std::fs::File::open(&console)?, &mut std::io::stdout().lock())?;
+    }
     ensure!(status.success(), "the outer machine ended with {status}");
     let results = std::fs::read(&results).context("the outer machine left no results")?;
-    parse(&results)
+    parse(&results, records)
 }
 
 /// Keeps the records and gives the exit code; half of the results are none.
-fn parse(results: &[u8]) -> Result<Option<i32>> {
+fn parse(results: &[u8], records: &Path) -> Result<Option<i32>> {
     let Some(body) = results.strip_suffix(END_LINE.as_bytes()) else {
         return Ok(None);
     };
@@ -51,12 +59,7 @@ fn parse(results: &[u8]) -> Result<Option<i32>> {
     };
     let line = String::from_utf8_lossy(&body[..end]);
     let code = line.strip_prefix(EXIT_LINE).and_then(|c| c.parse().ok());
-    let out = workspace_root().join("target/ktstr/lab");
-    if out.exists() {
-        std::fs::remove_dir_all(&out).with_context(|| format!("failed to clear {}", out.display()))?;
-    }
-    tar::Archive::new(&body[end + 1..]).unpack(&out).context("the records from the lab are damaged")?;
-    say(&format!("lab: records are in {}", out.join("records").display()));
+    tar::Archive::new(&body[end + 1..]).unpack(records).context("the records from the lab are damaged")?;
     Ok(code)
 }
 
@@ -66,8 +69,8 @@ mod tests {
 
     #[test]
     fn results_that_are_not_whole_are_none() {
-        assert_eq!(parse(b"").unwrap(), None);
-        assert_eq!(parse(b"ktstr-lab-exit 0\n").unwrap(), None);
-        assert_eq!(parse(b"ktstr-lab-end\n").unwrap(), None);
+        assert_eq!(parse(b"", Path::new("/nonexistent")).unwrap(), None);
+        assert_eq!(parse(b"ktstr-lab-exit 0\n", Path::new("/nonexistent")).unwrap(), None);
+        assert_eq!(parse(b"ktstr-lab-end\n", Path::new("/nonexistent")).unwrap(), None);
     }
 }

@@ -61,8 +61,12 @@ impl Suite {
         Ok(Self { binaries, binaries_metadata, cargo_metadata })
     }
 
-    /// The command that runs them all in the lab.
-    pub fn command(&self) -> Vec<String> {
+    /// The commands that run them all in the lab, a part in each lane.
+    pub fn commands(&self, lanes: usize) -> Vec<Vec<String>> {
+        (1..=lanes).map(|lane| Self::command(&format!("slice:{lane}/{lanes}"))).collect()
+    }
+
+    fn command(partition: &str) -> Vec<String> {
         let words = [
             "cargo-nextest",
             "nextest",
@@ -75,6 +79,8 @@ impl Suite {
             "1",
             "--no-fail-fast",
             "--hide-progress-bar",
+            "--partition",
+            partition,
         ];
         words.map(str::to_owned).to_vec()
     }
@@ -169,12 +175,26 @@ pub fn pack(
     archive.file(COMMAND_FILE, 0o644, &serde_json::to_vec(&job)?);
     archive.file("/lab/binaries.json", 0o644, suite.binaries_metadata.as_bytes());
     archive.file("/lab/cargo.json", 0o644, suite.cargo_metadata.as_bytes());
-    let config = workspace_root().join(".config/nextest.toml");
-    archive.file(&config.display().to_string(), 0o644, &std::fs::read(&config)?);
+    for file in nextest_needs()? {
+        archive.file(&file.display().to_string(), 0o644, &std::fs::read(&file)?);
+    }
     let bytes = archive.finish();
     let mut file = tempfile::Builder::new().prefix("ktstr-lab-").tempfile().context("no temporary file for the lab")?;
     file.write_all(&bytes).context("failed to write the lab's archive: is the disk full?")?;
     Ok(Archive { file, size: bytes.len() as u64 })
+}
+
+/// nextest wants its configuration, the workspace's manifest, and the directory of each package, which has a manifest too.
+fn nextest_needs() -> Result<Vec<PathBuf>> {
+    let root = workspace_root();
+    let mut out = vec![root.join(".config/nextest.toml"), root.join("Cargo.toml")];
+    for group in ["crates", "examples", "tests"] {
+        for package in std::fs::read_dir(root.join(group)).with_context(|| format!("failed to read {group}"))?.flatten()
+        {
+            out.push(package.path().join("Cargo.toml"));
+        }
+    }
+    Ok(out)
 }
 
 fn environment(kernel: &CacheEntry) -> Vec<(String, String)> {

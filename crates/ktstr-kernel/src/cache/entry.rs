@@ -6,6 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const METADATA: &str = "metadata.json";
+/// What an entry is made of, beside its metadata.
+const FILES: [&str; 3] = ["vmlinuz", "vmlinux", "config"];
+/// Where the state of the files at their last verification is kept.
+const VERIFIED: &str = ".verified";
 
 /// A directory with `vmlinuz`, `vmlinux`, `config` and `metadata.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +68,7 @@ impl CacheEntry {
     /// # Errors
     /// [`CacheError::Damaged`] names the first file that differs, and the command that replaces the entry.
     pub fn verify(&self) -> Result<(), CacheError> {
-        for name in ["vmlinuz", "vmlinux", "config"] {
+        for name in FILES {
             let path = self.dir.join(name);
             let Some(record) = self.metadata.files.get(name) else {
                 return Err(damaged(&self.dir, &path, "is not in metadata.json".into()));
@@ -80,6 +84,37 @@ impl CacheEntry {
             }
         }
         Ok(())
+    }
+
+    /// Like [`CacheEntry::verify`], but files that have not been touched since they were last found good are not read again:
+    /// device, inode, size, and the times of the last change of content and of inode are what they were, to the nanosecond.
+    /// The kernel sets the last of them, and no program can set it back (inode(7)).
+    ///
+    /// # Errors
+    /// As [`CacheEntry::verify`].
+    pub fn verify_touched(&self) -> Result<(), CacheError> {
+        let stamp = self.stamp();
+        let path = self.dir.join(VERIFIED);
+        if stamp.is_some() && fs::read_to_string(&path).ok() == stamp {
+            return Ok(());
+        }
+        self.verify()?;
+        // A touch while the files were read makes another stamp, and they are read again next time. So are those of a cache
+        // that may not be written to.
+        if let Some(stamp) = stamp {
+            let _ = fs::write(&path, stamp);
+        }
+        Ok(())
+    }
+
+    fn stamp(&self) -> Option<String> {
+        use std::os::unix::fs::MetadataExt as _;
+        let lines = FILES.iter().chain(&[METADATA]).map(|name| {
+            let m = fs::metadata(self.dir.join(name)).ok()?;
+            let (changed, inode_changed) = ((m.mtime(), m.mtime_nsec()), (m.ctime(), m.ctime_nsec()));
+            Some(format!("{name} {} {} {} {changed:?} {inode_changed:?}\n", m.dev(), m.ino(), m.size()))
+        });
+        lines.collect()
     }
 
     /// Bytes on disk, as recorded.
@@ -159,6 +194,21 @@ pub(crate) mod tests {
             let error = entry.verify().expect_err("damaged").to_string();
             assert!(error.contains(name) && error.contains("cargo ktstr kernel fetch 6.18.15"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_change_whose_traces_were_wiped_is_found_although_the_files_were_good_before() {
+        let root = tempfile::tempdir().expect("a scratch directory");
+        let entry = plant(&Cache::at(root.path()), "6.18.15", "6.18.15", true);
+        entry.verify_touched().expect("whole");
+        entry.verify_touched().expect("untouched");
+        let path = entry.vmlinux();
+        let modified = fs::metadata(&path).and_then(|m| m.modified()).expect("a time");
+        let mut bytes = fs::read(&path).expect("readable");
+        bytes[3] ^= 0x10;
+        fs::write(&path, bytes).expect("writable");
+        fs::File::options().write(true).open(&path).and_then(|f| f.set_modified(modified)).expect("a time");
+        assert!(entry.verify_touched().is_err());
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The I/O bus: one serial port, the channel, and what turns a PC off. Whatever the guest does here is answered or ignored;
 //! nothing it says sizes a buffer of ours.
 
-use super::layout::{COM1, KEYBOARD_COMMAND, PM1_CONTROL, PM1_EVENT};
+use super::layout::{COM1, KEYBOARD_COMMAND, PM1_CONTROL, PM1_ENABLE, PM1_EVENT};
 use ktstr_wire::{DOORBELL, PORT, PORT_READY, WINDOW, WINDOW_LEN};
 use std::io::Write;
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use vm_memory::{Bytes as _, GuestAddress, GuestMemoryMmap};
 use vm_superio::serial::NoEvents;
@@ -11,7 +12,7 @@ use vm_superio::{Serial, Trigger};
 use vmm_sys_util::eventfd::EventFd;
 
 /// Bits of the PM1 control register: ACPI is on; sleep type; sleep now (ACPI 6.5, 4.8.3.2).
-const SCI_ENABLED: u8 = 1;
+const SCI_ENABLED: u16 = 1;
 const SLEEP_ENABLE: u16 = 1 << 13;
 const SLEEP_TYPE_SHIFT: u32 = 10;
 const SLEEP_TYPE_MASK: u16 = 7;
@@ -37,6 +38,8 @@ pub(crate) trait Sink: Send + Sync {
     fn channel(&self, bytes: &[u8]);
     /// Bytes of the console.
     fn console(&self, bytes: &[u8]);
+    /// There will be no more: the machine has ended.
+    fn ended(&self);
 }
 
 /// Rings the guest's interrupt for the serial port.
@@ -68,12 +71,19 @@ pub(crate) struct Bus<S: Sink + Clone> {
     serial: Mutex<Serial<Interrupt, NoEvents, ConsoleWriter<S>>>,
     sink: S,
     memory: GuestMemoryMmap,
+    /// Which fixed events ACPI wants; there are none, but what was written must be read back.
+    pm1_enable: AtomicU16,
 }
 
 impl<S: Sink + Clone> Bus<S> {
     pub fn new(sink: S, memory: GuestMemoryMmap, serial_interrupt: EventFd) -> Self {
         let serial = Serial::new(Interrupt(serial_interrupt), ConsoleWriter(sink.clone()));
-        Self { serial: Mutex::new(serial), sink, memory }
+        Self { serial: Mutex::new(serial), sink, memory, pm1_enable: AtomicU16::new(0) }
+    }
+
+    /// Tells the listener that the machine has ended.
+    pub fn end(&self) {
+        self.sink.ended();
     }
 
     /// `out`; a string instruction brings many elements at once.
@@ -88,6 +98,7 @@ impl<S: Sink + Clone> Bus<S> {
                     let _ = serial.write(offset(port), *byte);
                 }
             }
+            (PM1_ENABLE, [low, high, ..]) => self.pm1_enable.store(u16::from_le_bytes([*low, *high]), Relaxed),
             (PM1_CONTROL, [low, high, ..]) => {
                 let value = u16::from_le_bytes([*low, *high]);
                 let kind = (value >> SLEEP_TYPE_SHIFT) & SLEEP_TYPE_MASK;
@@ -121,16 +132,20 @@ impl<S: Sink + Clone> Bus<S> {
                 let mut serial = self.serial.lock().unwrap_or_else(PoisonError::into_inner);
                 data.fill_with(|| serial.read(offset(port)));
             }
-            PM1_CONTROL => {
-                data.fill(0);
-                if let Some(first) = data.first_mut() {
-                    *first = SCI_ENABLED;
-                }
-            }
+            PM1_CONTROL => answer(data, SCI_ENABLED),
+            PM1_ENABLE => answer(data, self.pm1_enable.load(Relaxed)),
             // Never busy, never an event.
-            KEYBOARD_COMMAND | PM1_EVENT..=0x603 => data.fill(0),
+            KEYBOARD_COMMAND | PM1_EVENT => data.fill(0),
             _ => {}
         }
+    }
+}
+
+/// A register of 16 bits, however wide the access.
+fn answer(data: &mut [u8], register: u16) {
+    data.fill(0);
+    for (slot, byte) in data.iter_mut().zip(register.to_le_bytes()) {
+        *slot = byte;
     }
 }
 
@@ -155,6 +170,8 @@ mod tests {
         fn console(&self, bytes: &[u8]) {
             self.0.lock().unwrap().1 += bytes.len();
         }
+
+        fn ended(&self) {}
     }
 
     fn bus() -> (Bus<Seen>, Seen) {

@@ -8,7 +8,7 @@ use super::loader::{Entry, load};
 use super::memory::{Region, node_sizes, regions};
 use super::probe::probe;
 use super::vcpu::{Vcpu, install_kick_handler};
-use super::{acpi, registers};
+use super::{acpi, registers, statistics};
 use crate::cmdline::{Monitor, kernel_command_line};
 use crate::config::{Spoil, VmConfig};
 use anyhow::{Context as _, Result, ensure};
@@ -28,11 +28,11 @@ use vmm_sys_util::eventfd::EventFd;
 /// A machine with its CPUs running; dropping it stops and joins them all.
 pub(crate) struct Machine {
     vcpus: Vec<Vcpu>,
-    exits: BTreeMap<&'static str, u64>,
+    exits: BTreeMap<String, u64>,
     stop: Arc<AtomicBool>,
     ending: Arc<Ending>,
     // The memory and the machine must outlive the CPUs, and do: fields are dropped after `Drop::drop` has joined them.
-    _vm: VmFd,
+    vm: VmFd,
     _memory: GuestMemoryMmap,
 }
 
@@ -57,7 +57,7 @@ impl Machine {
         let bus = Arc::new(Bus::new(sink, memory.clone(), interrupt));
         let stop = Arc::new(AtomicBool::new(false));
         let ending = Arc::new(Ending::default());
-        let mut machine = Self { vcpus: Vec::new(), exits: BTreeMap::new(), stop, ending, _vm: vm, _memory: memory };
+        let mut machine = Self { vcpus: Vec::new(), exits: BTreeMap::new(), stop, ending, vm, _memory: memory };
         for (number, fd) in (0u32..).zip(fds) {
             let vcpu =
                 Vcpu::start(fd, number, Arc::clone(&bus), Arc::clone(&machine.ending), Arc::clone(&machine.stop))
@@ -77,15 +77,21 @@ impl Machine {
     /// Stops every CPU and waits for it; harmless when they have stopped.
     pub fn stop(&mut self) {
         self.stop.store(true, Release);
+        // Not the first reason when the machine had ended by itself.
+        self.ending.set(0, Why::Broken("the machine was stopped".into()), "");
+        if self.vcpus.is_empty() {
+            return;
+        }
         for vcpu in self.vcpus.drain(..) {
             for (reason, count) in vcpu.join() {
-                *self.exits.entry(reason).or_default() += count;
+                *self.exits.entry(reason.to_owned()).or_default() += count;
             }
         }
+        self.exits.extend(statistics::read(&self.vm));
     }
 
-    /// Exits to this process by reason, complete after [`Machine::stop`].
-    pub fn exits(&self) -> &BTreeMap<&'static str, u64> {
+    /// Exits to this process by reason, and what KVM counted; complete after [`Machine::stop`].
+    pub fn exits(&self) -> &BTreeMap<String, u64> {
         &self.exits
     }
 }
@@ -189,5 +195,23 @@ fn vendor(leaves: &[kvm_bindings::kvm_cpuid_entry2]) -> Result<CpuVendor> {
     match name.as_slice() {
         b"AuthenticAMD" | b"HygonGenuine" => Ok(CpuVendor::Amd),
         _ => Ok(CpuVendor::Intel),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ktstr_verdict::{HostClass, classify_host_error};
+
+    #[test]
+    fn what_is_scarce_is_contention_and_what_is_wrong_is_not() {
+        for errno in [libc::ENOMEM, libc::EMFILE, libc::ENFILE, libc::EBUSY, libc::EAGAIN] {
+            let class = classify_host_error(&scarce(kvm_ioctls::Error::new(errno), "KVM_CREATE_VM"), false);
+            assert!(matches!(class, HostClass::Skip { .. }), "errno {errno}: {class:?}");
+        }
+        for errno in [libc::EINVAL, libc::EPERM, libc::ENODEV] {
+            let class = classify_host_error(&scarce(kvm_ioctls::Error::new(errno), "KVM_CREATE_VM"), false);
+            assert!(matches!(class, HostClass::NotHostClass), "errno {errno}: {class:?}");
+        }
     }
 }

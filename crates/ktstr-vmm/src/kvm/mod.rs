@@ -10,6 +10,7 @@ mod machine;
 mod memory;
 mod probe;
 mod registers;
+mod statistics;
 mod vcpu;
 
 pub use acpi::{AcpiTable, acpi_tables};

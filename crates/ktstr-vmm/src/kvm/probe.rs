@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use ktstr_kernel::cache::Cache;
 use ktstr_wire::PORT;
 use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, kvm_userspace_memory_region};
-use kvm_ioctls::{Kvm, VcpuExit, VcpuFd};
+use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
 use serde::{Deserialize, Serialize};
 use std::arch::global_asm;
 use std::sync::OnceLock;
@@ -74,30 +74,47 @@ fn run_probe() -> Found {
 }
 
 fn try_probe() -> Result<bool> {
-    install_kick_handler();
-    let kvm = Kvm::new().context("/dev/kvm cannot be opened")?;
-    let vm = kvm.create_vm().context("no machine can be created")?;
-    vm.create_irq_chip().context("no interrupt controller can be created")?;
-    let size = usize::try_from(HIGH_RAM_START)?;
-    let memory = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(0), size)]).context("no memory")?;
-    let host = memory.get_host_address(GuestAddress(0)).context("memory without a mapping")?;
-    let slot =
-        kvm_userspace_memory_region { memory_size: size as u64, userspace_addr: host as u64, ..Default::default() };
-    // SAFETY: the mapping is as long as the slot, and it outlives the machine: it is dropped after the CPU was joined.
-    unsafe { vm.set_user_memory_region(slot) }.context("memory cannot be given to the machine")?;
-    write_tables(&memory)?;
-    memory.write_slice(code(), GuestAddress(CODE)).context("no memory for the probe")?;
-    let fd = vm.create_vcpu(0).context("no CPU can be created")?;
-    let supported = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).context("KVM_GET_SUPPORTED_CPUID")?;
-    fd.set_cpuid2(&supported).context("KVM_SET_CPUID2")?;
-    prepare_any(&fd, true)?;
-    prepare_first(&fd, Entry(CODE))?;
-    let xcr0 = wanted_xcr0(&supported);
-    let mut regs = fd.get_regs().context("KVM_GET_REGS")?;
-    regs.r8 = u64::from(has(&supported, 7, |l| l.ebx & BMI2 != 0));
-    regs.r9 = xcr0;
-    fd.set_regs(&regs).context("KVM_SET_REGS")?;
-    run_to_the_end(fd, xcr0)
+    let tiny = Tiny::build()?;
+    run_to_the_end(tiny)
+}
+
+/// A machine that does what the probe asks for, and nothing else.
+struct Tiny {
+    fd: VcpuFd,
+    /// The state that the guest turns on: 0 without XSAVE.
+    xcr0: u64,
+    // Dropped after the CPU: fields go in the order of their declaration.
+    _vm: VmFd,
+    _memory: GuestMemoryMmap,
+}
+
+impl Tiny {
+    fn build() -> Result<Self> {
+        install_kick_handler();
+        let kvm = Kvm::new().context("/dev/kvm cannot be opened")?;
+        let vm = kvm.create_vm().context("no machine can be created")?;
+        vm.create_irq_chip().context("no interrupt controller can be created")?;
+        let size = usize::try_from(HIGH_RAM_START)?;
+        let memory = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(0), size)]).context("no memory")?;
+        let host = memory.get_host_address(GuestAddress(0)).context("memory without a mapping")?;
+        let slot =
+            kvm_userspace_memory_region { memory_size: size as u64, userspace_addr: host as u64, ..Default::default() };
+        // SAFETY: the mapping is as long as the slot, and the machine and its CPU are dropped before it.
+        unsafe { vm.set_user_memory_region(slot) }.context("memory cannot be given to the machine")?;
+        write_tables(&memory)?;
+        memory.write_slice(code(), GuestAddress(CODE)).context("no memory for the probe")?;
+        let fd = vm.create_vcpu(0).context("no CPU can be created")?;
+        let supported = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).context("KVM_GET_SUPPORTED_CPUID")?;
+        fd.set_cpuid2(&supported).context("KVM_SET_CPUID2")?;
+        prepare_any(&fd, true)?;
+        prepare_first(&fd, Entry(CODE))?;
+        let xcr0 = wanted_xcr0(&supported);
+        let mut regs = fd.get_regs().context("KVM_GET_REGS")?;
+        regs.r8 = u64::from(has(&supported, 7, |l| l.ebx & BMI2 != 0));
+        regs.r9 = xcr0;
+        fd.set_regs(&regs).context("KVM_SET_REGS")?;
+        Ok(Self { fd, xcr0, _vm: vm, _memory: memory })
+    }
 }
 
 fn has(leaves: &CpuId, function: u32, test: impl Fn(&kvm_bindings::kvm_cpuid_entry2) -> bool) -> bool {
@@ -115,10 +132,11 @@ fn wanted_xcr0(leaves: &CpuId) -> u64 {
 }
 
 /// Runs the CPU in a thread of its own, for it may never come back by itself.
-fn run_to_the_end(mut fd: VcpuFd, xcr0: u64) -> Result<bool> {
+fn run_to_the_end(mut tiny: Tiny) -> Result<bool> {
     let (sender, receiver) = channel();
     let thread = std::thread::Builder::new().name("kvm-probe".into()).spawn(move || {
-        let result = step_to_the_end(&mut fd, xcr0);
+        let result = step_to_the_end(&mut tiny.fd, tiny.xcr0);
+        drop(tiny);
         let _ = sender.send(result);
     })?;
     let result = match receiver.recv_timeout(LIMIT) {
@@ -221,6 +239,12 @@ fn code() -> &'static [u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kvm::bus::{Bus, Sink};
+    use crate::kvm::ending::{Ending, Why};
+    use crate::kvm::vcpu::Vcpu;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use vmm_sys_util::eventfd::EventFd;
 
     #[test]
     fn a_probe_ends_with_an_answer_on_any_machine() {
@@ -229,6 +253,52 @@ mod tests {
             assert!(!why.is_empty() && !found.sees_xcr0);
         }
         eprintln!("{found:?}");
+    }
+
+    #[derive(Clone)]
+    struct Said(std::sync::mpsc::Sender<Vec<u8>>);
+
+    impl Sink for Said {
+        fn channel(&self, bytes: &[u8]) {
+            self.0.send(bytes.to_vec()).unwrap();
+        }
+
+        fn console(&self, _: &[u8]) {}
+
+        fn ended(&self) {}
+    }
+
+    /// The monitor's own loop around the same guest: on a KVM that is none it must end by name, on a true one the guest
+    /// halts for ever, and is stopped from outside.
+    #[test]
+    fn a_cpu_that_kvm_cannot_run_ends_as_an_internal_error_with_its_registers() {
+        let Ok(Tiny { fd, _vm, _memory, .. }) = Tiny::build() else {
+            eprintln!("not here: no machine can be created");
+            return;
+        };
+        let (sender, said) = channel();
+        let bus = Bus::new(Said(sender), _memory.clone(), EventFd::new(libc::EFD_NONBLOCK).unwrap());
+        let (ending, stop) = (Arc::new(Ending::default()), Arc::new(AtomicBool::new(false)));
+        let vcpu = Vcpu::start(fd, 0, Arc::new(bus), Arc::clone(&ending), Arc::clone(&stop)).unwrap();
+        let start = std::time::Instant::now();
+        let spoke = loop {
+            if ending.get().is_some() || start.elapsed() > LIMIT {
+                break None;
+            }
+            if let Ok(bytes) = said.recv_timeout(Duration::from_millis(1)) {
+                break Some(bytes);
+            }
+        };
+        stop.store(true, std::sync::atomic::Ordering::Release);
+        vcpu.join();
+        match (run_probe().refused, spoke, ending.get()) {
+            (None, Some(bytes), None) => assert_eq!(bytes, [DONE]),
+            (Some(why), None, Some((Why::Broken(text), place))) if why.contains("INTERNAL_ERROR") => {
+                assert!(text.starts_with("KVM_EXIT_INTERNAL_ERROR: suberror"), "{text}");
+                assert!(place.starts_with("CPU 0: rip 0x100"), "{place}");
+            }
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -13,9 +13,12 @@ use std::time::Duration;
 /// Between two kicks of a CPU that has not heard the first: it may have been on its way into the guest.
 const KICK_AGAIN: Duration = Duration::from_millis(1);
 
+/// Exits to this process by reason.
+pub(crate) type Exits = BTreeMap<&'static str, u64>;
+
 /// A running CPU.
 pub(crate) struct Vcpu {
-    thread: JoinHandle<BTreeMap<&'static str, u64>>,
+    thread: JoinHandle<Exits>,
 }
 
 /// The signal that gets a thread out of the guest; its handler does nothing.
@@ -44,7 +47,7 @@ impl Vcpu {
         stop: Arc<AtomicBool>,
     ) -> std::io::Result<Self> {
         let thread = std::thread::Builder::new().name(format!("vcpu{number}")).spawn(move || {
-            let mut exits = BTreeMap::new();
+            let mut exits = Exits::new();
             let run = catch_unwind(AssertUnwindSafe(|| {
                 while !stop.load(Acquire) {
                     if let Some(why) = enter(&mut fd, &bus, &mut exits) {
@@ -56,13 +59,14 @@ impl Vcpu {
             if run.is_err() {
                 ending.set(number, Why::Broken("its thread panicked".into()), "");
             }
+            bus.end();
             exits
         })?;
         Ok(Self { thread })
     }
 
     /// Waits for the end, which `stop` has asked for, and gives the exits by reason.
-    pub fn join(self) -> BTreeMap<&'static str, u64> {
+    pub fn join(self) -> Exits {
         kick(&self.thread);
         self.thread.join().unwrap_or_default()
     }
@@ -79,40 +83,47 @@ pub(crate) fn kick<T>(thread: &JoinHandle<T>) {
 }
 
 /// One stay in the guest; an answer ends the machine.
-fn enter<S: Sink + Clone>(fd: &mut VcpuFd, bus: &Bus<S>, exits: &mut BTreeMap<&'static str, u64>) -> Option<Why> {
-    let mut count = |reason: &'static str| *exits.entry(reason).or_default() += 1;
+fn enter<S: Sink + Clone>(fd: &mut VcpuFd, bus: &Bus<S>, exits: &mut Exits) -> Option<Why> {
     match fd.run() {
-        Ok(VcpuExit::IoOut(port, data)) => {
+        Ok(VcpuExit::InternalError) => Some(Why::Broken(internal_error(fd))),
+        Ok(exit) => answer(exit, bus, exits),
+        Err(e) if matches!(e.errno(), libc::EINTR | libc::EAGAIN) => None,
+        Err(e) => Some(Why::Broken(format!("KVM_RUN: {e}"))),
+    }
+}
+
+/// Does what the guest wants, and counts it.
+fn answer<S: Sink + Clone>(exit: VcpuExit<'_>, bus: &Bus<S>, exits: &mut Exits) -> Option<Why> {
+    let mut count = |reason: &'static str| *exits.entry(reason).or_default() += 1;
+    match exit {
+        VcpuExit::IoOut(port, data) => {
             count("io_out");
-            return match bus.write(port, data) {
-                After::GoOn => None,
-                After::PowerOff => Some(Why::PowerOff),
-                After::Reset => Some(Why::Reset),
-            };
+            match bus.write(port, data) {
+                After::GoOn => {}
+                After::PowerOff => return Some(Why::PowerOff),
+                After::Reset => return Some(Why::Reset),
+            }
         }
-        Ok(VcpuExit::IoIn(port, data)) => {
+        VcpuExit::IoIn(port, data) => {
             count("io_in");
             bus.read(port, data);
         }
-        Ok(VcpuExit::MmioRead(_, data)) => {
+        VcpuExit::MmioRead(_, data) => {
             count("mmio_read");
             // No device has memory: a bus without an answer.
             data.fill(0xff);
         }
-        Ok(VcpuExit::MmioWrite(..)) => count("mmio_write"),
+        VcpuExit::MmioWrite(..) => count("mmio_write"),
         // With the interrupt controller in the kernel a halt stays there; this is one that raced with a kick.
-        Ok(VcpuExit::Hlt) => count("halt"),
-        Ok(VcpuExit::Intr | VcpuExit::IrqWindowOpen) => count("interrupt"),
-        Ok(VcpuExit::IoapicEoi(_)) => count("ioapic_eoi"),
-        Ok(VcpuExit::Shutdown) => return Some(Why::Broken("KVM_EXIT_SHUTDOWN: a triple fault".into())),
-        Ok(VcpuExit::FailEntry(reason, cpu)) => {
+        VcpuExit::Hlt => count("halt"),
+        VcpuExit::Intr | VcpuExit::IrqWindowOpen => count("interrupt"),
+        VcpuExit::IoapicEoi(_) => count("ioapic_eoi"),
+        VcpuExit::Shutdown => return Some(Why::Broken("KVM_EXIT_SHUTDOWN: a triple fault".into())),
+        VcpuExit::FailEntry(reason, cpu) => {
             return Some(Why::Broken(format!("KVM_EXIT_FAIL_ENTRY: reason {reason:#x} on host CPU {cpu}")));
         }
-        Ok(VcpuExit::InternalError) => return Some(Why::Broken(internal_error(fd))),
-        Ok(VcpuExit::SystemEvent(kind, _)) => return Some(Why::Broken(format!("KVM_EXIT_SYSTEM_EVENT {kind}"))),
-        Ok(other) => return Some(Why::Broken(format!("an exit that this monitor does not know: {other:?}"))),
-        Err(e) if matches!(e.errno(), libc::EINTR | libc::EAGAIN) => {}
-        Err(e) => return Some(Why::Broken(format!("KVM_RUN: {e}"))),
+        VcpuExit::SystemEvent(kind, _) => return Some(Why::Broken(format!("KVM_EXIT_SYSTEM_EVENT {kind}"))),
+        other => return Some(Why::Broken(format!("an exit that this monitor does not know: {other:?}"))),
     }
     None
 }
@@ -154,4 +165,50 @@ fn registers(fd: &VcpuFd) -> String {
         sregs.cr4,
         sregs.efer
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vm_memory::{GuestAddress, GuestMemoryMmap};
+    use vmm_sys_util::eventfd::EventFd;
+
+    #[derive(Clone)]
+    struct Nowhere;
+
+    impl Sink for Nowhere {
+        fn channel(&self, _: &[u8]) {}
+        fn console(&self, _: &[u8]) {}
+        fn ended(&self) {}
+    }
+
+    fn why(exit: VcpuExit<'_>) -> Option<Why> {
+        let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 1 << 20)]).unwrap();
+        let bus = Bus::new(Nowhere, memory, EventFd::new(libc::EFD_NONBLOCK).unwrap());
+        answer(exit, &bus, &mut Exits::new())
+    }
+
+    fn broken(exit: VcpuExit<'_>) -> String {
+        match why(exit) {
+            Some(Why::Broken(text)) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_triple_fault_a_failed_entry_and_an_unknown_exit_are_named_and_never_a_power_off() {
+        assert!(broken(VcpuExit::Shutdown).contains("KVM_EXIT_SHUTDOWN"));
+        assert!(broken(VcpuExit::FailEntry(0x21, 3)).contains("KVM_EXIT_FAIL_ENTRY: reason 0x21 on host CPU 3"));
+        assert!(broken(VcpuExit::SystemEvent(2, &[])).contains("KVM_EXIT_SYSTEM_EVENT 2"));
+        assert!(broken(VcpuExit::Unknown).contains("does not know"));
+        assert!(broken(VcpuExit::Unsupported(99)).contains("99"));
+    }
+
+    #[test]
+    fn memory_that_is_not_there_reads_as_ones_and_takes_what_is_written() {
+        let mut data = [0; 8];
+        assert_eq!(why(VcpuExit::MmioRead(u64::MAX, &mut data)), None);
+        assert_eq!(data, [0xff; 8]);
+        assert_eq!(why(VcpuExit::MmioWrite(u64::MAX, &[1, 2, 3])), None);
+    }
 }

@@ -54,6 +54,21 @@ fn crashes_the_kernel(_ctx: &Ctx) -> Result<AssertResult> {
     Ok(AssertResult::pass())
 }
 
+/// A reset by the shortest way there is, which on a real machine nobody asks for.
+#[ktstr_test(llcs = 1, cores = 2, threads = 1, duration_s = 1, expect_err)]
+fn faults_three_times(_ctx: &Ctx) -> Result<AssertResult> {
+    std::fs::write("/sys/kernel/reboot/type", "triple")?;
+    std::fs::write("/sys/kernel/reboot/force", "1")?;
+    // SAFETY: a plain system call; it ends the guest at once, which is the fault.
+    unsafe { libc::reboot(libc::RB_AUTOBOOT) };
+    Ok(AssertResult::pass())
+}
+
+#[ktstr_test(llcs = 4, cores = 4, threads = 1, duration_s = 1, expect_err)]
+fn on_sixteen_cpus(_ctx: &Ctx) -> Result<AssertResult> {
+    Ok(AssertResult::pass())
+}
+
 #[ktstr_test(llcs = 1, cores = 2, threads = 1, duration_s = 1, expect_err)]
 fn segfaults(_ctx: &Ctx) -> Result<AssertResult> {
     // SAFETY: raising a signal is a plain system call; its handler is what is tested.

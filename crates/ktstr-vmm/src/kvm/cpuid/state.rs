@@ -9,8 +9,11 @@ const LEGACY: u32 = 512 + 64;
 /// x87 and SSE, which every CPU with XSAVE has.
 const ALWAYS: u64 = 3;
 
+/// One register of a leaf.
+type Register = fn(&kvm_cpuid_entry2) -> u32;
+
 /// Component, and the leaf, register and bit of the feature that it is the state of (SDM volume 1, 13.1).
-const COMPONENTS: [(u32, u32, fn(&kvm_cpuid_entry2) -> u32, u32); 9] = [
+const COMPONENTS: [(u32, u32, Register, u32); 9] = [
     (2, 1, |l| l.ecx, 28),
     (3, 7, |l| l.ebx, 14),
     (4, 7, |l| l.ebx, 14),

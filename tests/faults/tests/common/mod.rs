@@ -1,0 +1,93 @@
+//! Running the fixtures as nextest would.
+#![allow(dead_code, clippy::unwrap_used)] // Each test file uses its part.
+
+use ktstr_sidecar::{SidecarRecord, read_records};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Whether the caller has chosen a true KVM for all of them, as the lab does.
+pub fn on_kvm() -> bool {
+    std::env::var("KTSTR_ACCEL").is_ok_and(|a| a == "kvm")
+}
+
+/// KVM machines that any process holds open.
+pub fn machines() -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let files = processes.filter_map(|p| std::fs::read_dir(p.path().join("fd")).ok()).flat_map(Iterator::flatten);
+    files.filter(|f| std::fs::read_link(f.path()).is_ok_and(|l| l.to_string_lossy().contains("kvm-vm"))).count()
+}
+
+pub struct Run {
+    pub output: Output,
+    pub records: Vec<SidecarRecord>,
+}
+
+impl Run {
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+}
+
+pub fn fixture(test: &str, records: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fixture"));
+    command
+        .args(["--exact", &format!("ktstr/{test}"), "--nocapture"])
+        .env("NEXTEST", "1")
+        .env("KTSTR_SIDECAR_DIR", records)
+        .env_remove("KTSTR_KERNEL_LIST")
+        .env_remove("KTSTR_NO_SKIP_MODE")
+        .stdin(Stdio::null());
+    command
+}
+
+pub fn run_with(test: &str, change: impl FnOnce(&mut Command)) -> Run {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = fixture(test, dir.path());
+    change(&mut command);
+    let output = command.output().unwrap();
+    let (records, damaged) = read_records(dir.path()).unwrap();
+    assert!(damaged.is_empty());
+    Run { output, records }
+}
+
+/// Exit code 1, no flag in the record, and the reason on stderr; expect_err of the fixtures has changed nothing.
+pub fn fails_with(run: &Run, why: &str) {
+    let stderr = run.stderr();
+    assert_eq!(run.output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("ktstr: FAIL: "), "{stderr}");
+    assert!(stderr.contains(why), "`{why}` is not in:\n{stderr}");
+    let [record] = &run.records[..] else { panic!("{} records", run.records.len()) };
+    assert!(!record.passed && !record.skipped && !record.inconclusive);
+}
+
+pub fn spoiled(spoil: &str, why: &str) {
+    fails_with(
+        &run_with("passes", |c| {
+            c.env("KTSTR_SPOIL", spoil);
+        }),
+        why,
+    );
+}
+
+/// Looks again and again until there is an answer, for at most 20 s.
+pub fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "it never happened");
+        std::thread::yield_now();
+    }
+}
+
+pub fn child_named(parent: u32, name: &str) -> Option<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).ok()?;
+    tasks.flatten().find_map(|task| {
+        let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).find(|pid: &u32| {
+            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim().starts_with(&name[..15]))
+        })
+    })
+}
