@@ -1,6 +1,6 @@
 //! A whole test, hello to bye, against QEMU alone with the same kernel and an init that powers off.
 
-use super::median;
+use super::{kvm, median};
 use crate::demo::{self, DEFAULT_KERNEL};
 use crate::step::{self, cargo, workspace_root};
 use anyhow::{Context as _, Result, ensure};
@@ -14,20 +14,25 @@ const PAIRS: usize = 11;
 /// Times of QEMU alone that a test may take.
 const LIMIT: f64 = 1.3;
 /// The kernel's words of both, but for the channel's.
-const CMDLINE: &str = "console=ttyS0 panic=-1 oops=panic reboot=t tsc=reliable no_timer_check i8042.noaux i8042.nokbd \
+pub const CMDLINE: &str = "console=ttyS0 panic=-1 oops=panic reboot=t tsc=reliable no_timer_check i8042.noaux i8042.nokbd \
                        random.trust_cpu=on quiet";
 
-/// Measures under TCG on 2 CPUs and 512 MiB.
+/// Measures on 2 CPUs and 512 MiB: under TCG here, and on KVM in the lab.
 pub fn run() -> Result<()> {
-    let kernel = demo::fetch_kernel(DEFAULT_KERNEL)?.dir().to_owned();
     step::run(&mut cargo(&["build", "--quiet", "--locked", "--package", "fault-tests", "--bins"]))?;
     let dir = tempfile::tempdir()?;
-    let initrd = trivial_initrd(dir.path())?;
+    under_tcg(dir.path())?;
+    kvm::run(&trivial_initrd(dir.path())?)
+}
+
+fn under_tcg(dir: &Path) -> Result<()> {
+    let kernel = demo::fetch_kernel(DEFAULT_KERNEL)?.dir().to_owned();
+    let initrd = trivial_initrd(dir)?;
     let fixture = workspace_root().join("target/debug/fixture");
     let ours = || {
         let mut command = Command::new(&fixture);
         command.args(["--exact", "ktstr/says_hello", "--nocapture"]).env("NEXTEST", "1");
-        command.env("KTSTR_ACCEL", "tcg").env("KTSTR_KERNEL", &kernel).env("KTSTR_SIDECAR_DIR", dir.path());
+        command.env("KTSTR_ACCEL", "tcg").env("KTSTR_KERNEL", &kernel).env("KTSTR_SIDECAR_DIR", dir);
         seconds(&mut command)
     };
     let alone = || seconds(&mut qemu(&kernel.join("vmlinux"), &initrd));

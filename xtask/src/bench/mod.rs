@@ -2,17 +2,25 @@
 
 mod boot;
 mod budget;
+mod kvm;
 mod list;
 
 use crate::step::{self, cargo};
 use anyhow::Result;
 use clap::Subcommand;
+use std::path::PathBuf;
 
 /// What to measure.
 #[derive(Subcommand, Debug)]
 pub enum Bench {
-    /// A whole test against QEMU alone with the same kernel
+    /// A whole test against QEMU with the same kernel: under TCG here, on KVM in the lab
     Boot,
+    /// What `boot` runs inside the lab
+    #[command(hide = true)]
+    BootInside {
+        /// Initramfs whose init powers off
+        initrd: PathBuf,
+    },
     /// 1,000,000 candidates through the budget's selection
     Budget,
     /// Listing 1,000 tests × 25 presets × 4 kernels against one write of the same bytes
@@ -26,6 +34,7 @@ pub fn run(bench: &Bench) -> Result<()> {
     }
     match bench {
         Bench::Boot => boot::run(),
+        Bench::BootInside { initrd } => kvm::inside(initrd),
         Bench::Budget => budget::run(),
         Bench::List => list::run(),
     }

@@ -11,6 +11,7 @@ use crate::step::{say, workspace_root};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use ktstr_kernel::Console;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 pub use guest::guest;
@@ -26,6 +27,9 @@ const SUITE: [&str; 2] = ["first-test", "fault-tests"];
 /// of an inner machine came through, with one 12 of 12), and one thread translates for both anyway.
 const LANES: usize = 2;
 
+/// An AMD CPU with what SVM needs, and the topology leaves of today.
+const CPU_MODEL: &str = "EPYC-Rome";
+
 /// Options of the lab.
 #[derive(Args, Debug)]
 pub struct Lab {
@@ -36,36 +40,49 @@ pub struct Lab {
     #[arg(long, default_value_t = 4096)]
     memory: u32,
     /// CPU model of the outer machine
-    #[arg(long, default_value = "EPYC-Rome")]
+    #[arg(long, default_value = CPU_MODEL)]
     cpu: String,
     /// Command to run inside instead of the VM tests; programs are taken from this machine with their libraries
     #[arg(last = true)]
     command: Vec<String>,
 }
 
-/// Boots the outer machine, runs the command in it, and ends with that command's exit code.
+/// Boots the outer machines, runs the command or the tests in them, and fails when they do.
 pub fn lab(options: &Lab) -> Result<()> {
     run_setup()?;
+    let command = if options.command.is_empty() { None } else { Some(options.command.clone()) };
+    run(options, command, &[])
+}
+
+/// Runs one command in an outer machine that has these files, too.
+pub fn run_command(command: &[&str], extra: &[PathBuf]) -> Result<()> {
+    let options = Lab { cpus: 1, memory: 4096, cpu: CPU_MODEL.to_owned(), command: Vec::new() };
+    run(&options, Some(command.iter().map(|w| (*w).to_owned()).collect()), extra)
+}
+
+/// Where the records are afterwards, and whatever else a command left in `/lab/records`.
+pub fn records() -> PathBuf {
+    workspace_root().join("target/ktstr/lab/records")
+}
+
+fn run(options: &Lab, command: Option<Vec<String>>, extra: &[PathBuf]) -> Result<()> {
     let kernel = demo::fetch_kernel(DEFAULT_KERNEL)?;
     let modules = ktstr_kernel::fetch::modules(&kernel, &KVM_MODULES, &Console::new())
         .context("failed to get the modules of KVM")?;
     let scheduler = demo::install_scheduler(DEMO_SCHEDULER)?;
     let start = Instant::now();
     let suite = payload::Suite::build(&SUITE)?;
-    let commands = match &options.command[..] {
-        [] => suite.commands(LANES),
-        command => vec![command.to_vec()],
-    };
+    let commands = command.map_or_else(|| suite.commands(LANES), |command| vec![command]);
     let archives = commands
         .iter()
-        .map(|command| payload::pack(&kernel, &modules, &scheduler, &suite, command))
+        .map(|command| payload::pack(&kernel, &modules, &scheduler, &suite, command, extra))
         .collect::<Result<Vec<_>>>()?;
     let size = archives.iter().map(|a| a.size).max().unwrap_or(0);
     say(&format!("lab: {} MiB packed in {:.1} s", size >> 20, start.elapsed().as_secs_f64()));
     let start = Instant::now();
-    let records = workspace_root().join("target/ktstr/lab");
-    if records.exists() {
-        std::fs::remove_dir_all(&records).with_context(|| format!("failed to clear {}", records.display()))?;
+    let results = records().parent().map(Path::to_owned).context("no directory for results")?;
+    if results.exists() {
+        std::fs::remove_dir_all(&results).with_context(|| format!("failed to clear {}", results.display()))?;
     }
     let vmlinux = kernel.vmlinux();
     let ends: Vec<Result<Option<i32>>> = std::thread::scope(|scope| {
@@ -73,14 +90,14 @@ pub fn lab(options: &Lab) -> Result<()> {
             .iter()
             .enumerate()
             .map(|(lane, archive)| {
-                let (vmlinux, records) = (&vmlinux, &records);
-                scope.spawn(move || outer::run(vmlinux, archive, records, options, lane > 0))
+                let (vmlinux, results) = (&vmlinux, &results);
+                scope.spawn(move || outer::run(vmlinux, archive, results, options, lane > 0))
             })
             .collect();
         lanes.into_iter().map(|l| l.join().unwrap_or_else(|_| bail!("a lane's thread panicked"))).collect()
     });
     say(&format!("lab: {} outer machines ran for {:.1} s", ends.len(), start.elapsed().as_secs_f64()));
-    say(&format!("lab: records are in {}", records.join("records").display()));
+    say(&format!("lab: records are in {}", records().display()));
     for (command, end) in commands.iter().zip(ends) {
         match end? {
             Some(0) => {}

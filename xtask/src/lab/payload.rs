@@ -127,6 +127,7 @@ pub fn pack(
     scheduler: &Path,
     suite: &Suite,
     command: &[String],
+    extra: &[PathBuf],
 ) -> Result<Archive> {
     let mut files = Files(BTreeMap::new());
     files.program("/lab/xtask", &std::env::current_exe().context("the path of this program")?)?;
@@ -144,6 +145,13 @@ pub fn pack(
         files.program(&binary.display().to_string(), binary)?;
     }
     files.program(&scheduler.display().to_string(), scheduler)?;
+    for file in extra {
+        let path = file.display().to_string();
+        match shared_libraries(file) {
+            Ok(_) => files.program(&path, file)?,
+            Err(_) => files.add(&path, file),
+        }
+    }
     for module in modules {
         let name = module.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         files.add(&format!("{LAB_DIR}/{name}"), module);

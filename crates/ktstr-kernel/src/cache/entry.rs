@@ -1,6 +1,6 @@
 //! One cached kernel.
 
-use super::{CacheError, FileRecord, METADATA_SCHEMA, Metadata, sha256_file};
+use super::{CacheError, FileRecord, METADATA_SCHEMA, Metadata, file_stamp, sha256_file};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -86,9 +86,8 @@ impl CacheEntry {
         Ok(())
     }
 
-    /// Like [`CacheEntry::verify`], but files that have not been touched since they were last found good are not read again:
-    /// device, inode, size, and the times of the last change of content and of inode are what they were, to the nanosecond.
-    /// The kernel sets the last of them, and no program can set it back (inode(7)).
+    /// Like [`CacheEntry::verify`], but files that were not touched since they were last found good ([`file_stamp`]) are not
+    /// read again.
     ///
     /// # Errors
     /// As [`CacheEntry::verify`].
@@ -108,13 +107,8 @@ impl CacheEntry {
     }
 
     fn stamp(&self) -> Option<String> {
-        use std::os::unix::fs::MetadataExt as _;
-        let lines = FILES.iter().chain(&[METADATA]).map(|name| {
-            let m = fs::metadata(self.dir.join(name)).ok()?;
-            let (changed, inode_changed) = ((m.mtime(), m.mtime_nsec()), (m.ctime(), m.ctime_nsec()));
-            Some(format!("{name} {} {} {} {changed:?} {inode_changed:?}\n", m.dev(), m.ino(), m.size()))
-        });
-        lines.collect()
+        let lines = FILES.iter().chain(&[METADATA]);
+        lines.map(|name| Some(format!("{name} {}\n", file_stamp(&self.dir.join(name))?))).collect()
     }
 
     /// Bytes on disk, as recorded.

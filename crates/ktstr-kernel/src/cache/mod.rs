@@ -17,6 +17,7 @@ mod hash;
 mod metadata;
 mod publish;
 mod root;
+mod stamp;
 
 pub use clean::Cleaned;
 pub use entry::CacheEntry;
@@ -25,3 +26,4 @@ pub use hash::{sha256_file, sha256_hex};
 pub use metadata::{FileRecord, METADATA_SCHEMA, Metadata, PackageRecord};
 pub use publish::publish_dir;
 pub use root::Cache;
+pub use stamp::file_stamp;

@@ -2,6 +2,7 @@
 
 use super::cpio::Writer;
 use super::elf_deps::shared_libraries;
+use super::index;
 use super::strip::without_debug_sections;
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
@@ -32,8 +33,15 @@ const KEEP: usize = 16;
 /// # Errors
 /// Files that cannot be read, libraries that are missing, or a cache that cannot be written.
 pub fn build_base_layer(spec: &BaseSpec, cache: &Path) -> Result<PathBuf> {
+    if let Some(layer) = index::find(spec, LAYOUT, cache) {
+        touch(&layer);
+        return Ok(layer);
+    }
     let mut files: BTreeMap<String, (u32, Vec<u8>)> = BTreeMap::new();
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("failed to read {}", path.display()));
+    let declared = spec.extra.iter().map(|(host, _)| host).chain(spec.kernel_config.iter().map(|(path, _)| path));
+    // Before anything is read: a file that changes meanwhile has another stamp next time.
+    let own_stamps = index::stamps(std::iter::once(&spec.init).chain(declared).map(PathBuf::as_path));
     let init = read(&spec.init)?;
     let mut programs = vec![spec.init.clone()];
     for (host, guest) in &spec.extra {
@@ -47,6 +55,13 @@ pub fn build_base_layer(spec: &BaseSpec, cache: &Path) -> Result<PathBuf> {
     for program in &programs {
         libraries.extend(shared_libraries(program)?);
     }
+    let library_stamps = index::stamps(libraries.values().map(PathBuf::as_path));
+    let stamps = own_stamps.zip(library_stamps).map(|(own, libraries)| [own, libraries].concat());
+    let remember = |layer: &Path| {
+        if let Some(stamps) = stamps {
+            index::remember(spec, LAYOUT, cache, layer, stamps);
+        }
+    };
     for (guest, host) in libraries {
         files.insert(guest, (0o755, read(&host)?));
     }
@@ -56,6 +71,7 @@ pub fn build_base_layer(spec: &BaseSpec, cache: &Path) -> Result<PathBuf> {
     let path = cache.join(format!("{}.cpio", key(&init, &files)));
     if path.exists() {
         touch(&path);
+        remember(&path);
         return Ok(path);
     }
     let mut archive = Writer::new();
@@ -68,6 +84,7 @@ pub fn build_base_layer(spec: &BaseSpec, cache: &Path) -> Result<PathBuf> {
     }
     publish(&path, &archive.finish(), cache)?;
     evict(cache);
+    remember(&path);
     Ok(path)
 }
 
@@ -132,6 +149,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_file_that_is_touched_is_read_again_and_one_that_is_not_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let extra = dir.path().join("note");
+        std::fs::write(&extra, "one").unwrap();
+        let spec = BaseSpec {
+            init: std::env::current_exe().unwrap(),
+            extra: vec![(extra.clone(), "/note".into())],
+            kernel_config: None,
+        };
+        let cache = dir.path().join("cache");
+        let first = build_base_layer(&spec, &cache).unwrap();
+        assert_eq!(index::find(&spec, LAYOUT, &cache), Some(first.clone()));
+        std::fs::write(&extra, "one").unwrap();
+        assert_eq!(index::find(&spec, LAYOUT, &cache), None);
+        assert_eq!(build_base_layer(&spec, &cache).unwrap(), first);
+        std::fs::remove_file(&first).unwrap();
+        assert_eq!(index::find(&spec, LAYOUT, &cache), None);
+    }
+
+    #[test]
     fn a_layer_is_made_once_and_changes_with_its_content() {
         let dir = tempfile::tempdir().unwrap();
         let extra = dir.path().join("note");
@@ -146,6 +183,10 @@ mod tests {
         assert_eq!(build_base_layer(&spec, &cache).unwrap(), first);
         std::fs::write(&extra, "two").unwrap();
         assert_ne!(build_base_layer(&spec, &cache).unwrap(), first);
-        assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 2, "no temporary file is left");
+        let files = |end: &str| {
+            let names = std::fs::read_dir(&cache).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+            names.filter(|n| n.ends_with(end)).count()
+        };
+        assert_eq!((files(".cpio"), files(".index"), files("")), (2, 1, 3), "no temporary file is left");
     }
 }

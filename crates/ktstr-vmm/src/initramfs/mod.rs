@@ -2,6 +2,7 @@
 
 pub mod cpio;
 mod elf_deps;
+mod index;
 mod layer;
 mod strip;
 

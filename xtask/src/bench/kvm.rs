@@ -1,0 +1,246 @@
+//! The same on KVM, in the lab: our monitor against QEMU's `microvm` and `q35` with the same kernel, CPUs and memory.
+//!
+//! Times there are those of nested emulation, and good as ratios within one run; counts of exits are exact.
+
+use super::boot::CMDLINE;
+use super::median;
+use crate::lab;
+use crate::step::{say, workspace_root};
+use anyhow::{Context as _, Result, ensure};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Runs of each monitor, in turn.
+const RUNS: usize = 5;
+/// Where the results are left inside the lab.
+const RESULTS: &str = "bench-boot.json";
+/// Firmware that QEMU loads for these machines.
+const FIRMWARE: [&str; 8] = [
+    "/usr/share/qemu/bios-microvm.bin",
+    "/usr/share/qemu/bios-256k.bin",
+    "/usr/share/seabios/bios-microvm.bin",
+    "/usr/share/seabios/bios-256k.bin",
+    "/usr/share/qemu/pvh.bin",
+    "/usr/share/qemu/linuxboot_dma.bin",
+    "/usr/share/qemu/kvmvapic.bin",
+    "/usr/share/qemu/qboot.rom",
+];
+
+/// One monitor's figures.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Figures {
+    /// Median seconds from exec to power-off; for ours, to the end of the whole test process.
+    wall_s: f64,
+    /// Median exits that reached user space: I/O and MMIO, as KVM counts them.
+    user_exits: f64,
+    /// Median of all exits.
+    exits: f64,
+    /// Median of peak resident memory, KiB.
+    peak_kib: f64,
+    /// Of the last run: microseconds of each phase, and exits by reason.
+    phases_us: BTreeMap<String, u64>,
+    by_reason: BTreeMap<String, u64>,
+}
+
+/// Packs what is needed, measures inside, prints, keeps JSON and a chart in docs/, and holds the promises.
+pub fn run(initrd: &Path) -> Result<()> {
+    let qemu = PathBuf::from("/usr/bin").join(ktstr_vmm::QEMU_PROGRAM);
+    let firmware = FIRMWARE.iter().map(PathBuf::from).filter(|f| f.exists());
+    // The initramfs at a path that no mount hides.
+    let packed = workspace_root().join("target/ktstr/trivial.cpio");
+    std::fs::create_dir_all(workspace_root().join("target/ktstr"))?;
+    std::fs::copy(initrd, &packed)?;
+    let extra: Vec<PathBuf> = firmware.chain([qemu, packed.clone()]).collect();
+    let inside = ["/lab/xtask", "bench", "boot-inside", &packed.display().to_string()].map(str::to_owned);
+    lab::run_command(&inside.each_ref().map(String::as_str), &extra)?;
+    let json = std::fs::read(lab::records().join(RESULTS)).context("the lab left no figures")?;
+    let figures: BTreeMap<String, Figures> = serde_json::from_slice(&json)?;
+    for (name, f) in &figures {
+        println!(
+            "boot, kvm: {name:<12} {:>6.2} s {:>7.0} exits to user space {:>8.0} exits {:>7.0} KiB",
+            f.wall_s, f.user_exits, f.exits, f.peak_kib
+        );
+    }
+    let docs = workspace_root().join("docs");
+    std::fs::create_dir_all(&docs)?;
+    std::fs::write(docs.join("bench-boot.json"), serde_json::to_vec_pretty(&figures)?)?;
+    std::fs::write(docs.join("bench-boot.svg"), chart(&figures))?;
+    say("figures and chart: docs/bench-boot.json, docs/bench-boot.svg");
+    let of = |name: &str| figures.get(name).with_context(|| format!("no figures of {name}"));
+    let (ours, microvm) = (of("ktstr")?, of("microvm")?);
+    ensure!(ours.user_exits <= microvm.user_exits / 2.0, "more than half of microvm's exits to user space");
+    ensure!(ours.exits <= microvm.exits, "more exits than microvm");
+    ensure!(ours.wall_s < microvm.wall_s, "slower than microvm");
+    Ok(())
+}
+
+/// What runs inside the lab.
+pub fn inside(initrd: &Path) -> Result<()> {
+    let kernel = PathBuf::from(std::env::var("KTSTR_KERNEL").context("KTSTR_KERNEL")?);
+    let records = PathBuf::from(std::env::var("KTSTR_SIDECAR_DIR").context("KTSTR_SIDECAR_DIR")?);
+    let mut samples: BTreeMap<&str, Vec<Figures>> = BTreeMap::new();
+    ours(&records).context("the first test also fills caches")?;
+    for run in 0..RUNS {
+        for (name, sample) in [
+            ("ktstr", ours(&records)),
+            ("microvm", qemu("microvm,x-option-roms=off,rtc=on", &kernel.join("vmlinux"), initrd)),
+            ("q35", qemu("q35", &kernel.join("vmlinux"), initrd)),
+        ] {
+            let sample = sample.with_context(|| format!("{name}, run {run}"))?;
+            println!("{name} {run}: {:.2} s, {} exits", sample.wall_s, sample.exits);
+            samples.entry(name).or_default().push(sample);
+        }
+    }
+    let figures: BTreeMap<&str, Figures> = samples.into_iter().map(|(name, runs)| (name, summary(runs))).collect();
+    std::fs::write(records.join(RESULTS), serde_json::to_vec_pretty(&figures)?)?;
+    Ok(())
+}
+
+fn summary(mut runs: Vec<Figures>) -> Figures {
+    let of = |pick: fn(&Figures) -> f64| median(runs.iter().map(pick).collect());
+    let (wall_s, user_exits, exits) = (of(|f| f.wall_s), of(|f| f.user_exits), of(|f| f.exits));
+    let peak_kib = of(|f| f.peak_kib);
+    Figures { wall_s, user_exits, exits, peak_kib, ..runs.pop().unwrap_or_default() }
+}
+
+/// A whole test: list of one, initramfs, machine, verdict, record.
+fn ours(records: &Path) -> Result<Figures> {
+    let before = std::fs::read_dir(records)?.flatten().map(|e| e.path()).find(|p| is_record(p));
+    if let Some(old) = before {
+        std::fs::remove_file(old)?;
+    }
+    let mut command = Command::new(workspace_root().join("target/debug/fixture"));
+    command.args(["--exact", "ktstr/says_hello", "--nocapture"]).env("NEXTEST", "1");
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let start = Instant::now();
+    let mut child = command.spawn().context("failed to start the test")?;
+    let mut peak_kib = 0.0;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        peak_kib = peak(child.id()).unwrap_or(peak_kib);
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let wall_s = start.elapsed().as_secs_f64();
+    let path = std::fs::read_dir(records)?.flatten().map(|e| e.path()).find(|p| is_record(p)).context("no record")?;
+    let record: ktstr_sidecar::SidecarRecord = serde_json::from_slice(&std::fs::read(path)?)?;
+    ensure!(status.success() && record.passed, "the test did not pass: {}", record.message);
+    let count = |name: &str| record.exits.get(name).copied();
+    Ok(Figures {
+        wall_s,
+        user_exits: to_f64(count("kvm.io_exits").unwrap_or(0) + count("kvm.mmio_exits").unwrap_or(0)),
+        exits: to_f64(count("kvm.exits").context("KVM's counters are not in the record")?),
+        peak_kib,
+        phases_us: record.phases_us.clone(),
+        by_reason: record.exits.clone(),
+    })
+}
+
+fn is_record(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(".ktstr.json")
+}
+
+/// QEMU, paused by itself when the guest has powered off, so that KVM's counters are still there.
+fn qemu(machine: &str, kernel: &Path, initrd: &Path) -> Result<Figures> {
+    let mut command = Command::new(ktstr_vmm::QEMU_PROGRAM);
+    command.args(["-nodefaults", "-no-user-config", "-display", "none", "-machine", machine]);
+    command.args(["-enable-kvm", "-cpu", "host", "-smp", "2", "-m", "512M", "-qmp", "stdio"]);
+    command.args(["-action", "reboot=shutdown,shutdown=pause"]);
+    command.args(["-chardev", "null,id=console", "-serial", "chardev:console"]);
+    // The lab's KVM tells QEMU's guests sizes of a state that they have not chosen.
+    command.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd).args(["-append", &format!("{CMDLINE} noxsave")]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let start = Instant::now();
+    let mut child = command.spawn().context("failed to start QEMU")?;
+    let result = wait_for_shutdown(&mut child).and_then(|()| {
+        let wall_s = start.elapsed().as_secs_f64();
+        let by_reason = counters(child.id())?;
+        let count = |name: &str| to_f64(by_reason.get(name).copied().unwrap_or(0));
+        Ok(Figures {
+            wall_s,
+            user_exits: count("io_exits") + count("mmio_exits"),
+            exits: count("exits"),
+            peak_kib: peak(child.id()).unwrap_or(0.0),
+            phases_us: BTreeMap::new(),
+            by_reason: by_reason.clone(),
+        })
+    });
+    let _ = child.kill();
+    let _ = child.wait();
+    result
+}
+
+/// QMP (docs/interop/qmp-spec.rst): one JSON object a line, events once capabilities were negotiated.
+fn wait_for_shutdown(child: &mut Child) -> Result<()> {
+    let mut stdin = child.stdin.take().context("no stdin")?;
+    stdin.write_all(b"{\"execute\":\"qmp_capabilities\"}\n")?;
+    for line in BufReader::new(child.stdout.take().context("no stdout")?).lines() {
+        if line?.contains("\"SHUTDOWN\"") {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("QEMU ended before its guest had powered off")
+}
+
+fn counters(pid: u32) -> Result<BTreeMap<String, u64>> {
+    let root = Path::new("/sys/kernel/debug/kvm");
+    let prefix = format!("{pid}-");
+    let machine = std::fs::read_dir(root)?
+        .flatten()
+        .find(|e| e.file_name().to_string_lossy().starts_with(&prefix))
+        .context("KVM has no counters for this machine")?;
+    let files = std::fs::read_dir(machine.path())?.flatten();
+    Ok(files
+        .filter_map(|f| {
+            let count = std::fs::read_to_string(f.path()).ok()?.trim().parse().ok()?;
+            Some((f.file_name().to_string_lossy().into_owned(), count))
+        })
+        .collect())
+}
+
+/// Highest resident memory, KiB (proc(5), `VmHWM`).
+fn peak(pid: u32) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|l| l.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse().ok())
+}
+
+#[allow(clippy::cast_precision_loss)] // Counts of one boot.
+fn to_f64(count: u64) -> f64 {
+    count as f64
+}
+
+/// Three bars of wall time and three of exits to user space, each group against its largest.
+fn chart(figures: &BTreeMap<String, Figures>) -> String {
+    use std::fmt::Write as _;
+    type Pick = fn(&Figures) -> f64;
+    let mut out = String::from(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 640 200\" font-family=\"sans-serif\" font-size=\"13\">\n\
+         <rect width=\"640\" height=\"200\" fill=\"#fff\"/>\n",
+    );
+    let groups: [(&str, Pick, usize); 2] =
+        [("seconds from exec to power-off", |f| f.wall_s, 2), ("exits to user space", |f| f.user_exits, 0)];
+    for (group, (title, pick, digits)) in groups.into_iter().enumerate() {
+        let x = 20 + group * 320;
+        let largest = figures.values().map(pick).fold(f64::MIN_POSITIVE, f64::max);
+        let _ = writeln!(out, "<text x=\"{x}\" y=\"24\" font-weight=\"bold\">{title}</text>");
+        for (row, (name, f)) in figures.iter().enumerate() {
+            let y = 44 + row * 48;
+            let value = pick(f);
+            let width = (value / largest * 200.0).max(1.0);
+            let colour = if name == "ktstr" { "#2a6f97" } else { "#a9b8c2" };
+            let _ = writeln!(
+                out,
+                "<rect x=\"{x}\" y=\"{y}\" width=\"{width:.0}\" height=\"18\" fill=\"{colour}\"/>\n\
+                 <text x=\"{x}\" y=\"{}\">{name}: {value:.digits$}</text>",
+                y + 33
+            );
+        }
+    }
+    out.push_str("</svg>\n");
+    out
+}
