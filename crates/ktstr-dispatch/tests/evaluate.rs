@@ -20,6 +20,7 @@ fn hello(topology: &Topology) -> Message {
         schema: 1,
         release: "6.18.0".into(),
         read_back: topology.ideal_read_back(),
+        init_ns: 0,
         clock_ns: 1,
         cmdline: "quiet".into(),
     })

@@ -19,6 +19,7 @@ const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
 /// Runs the test that the host asked for, and powers off. `resolve` finds its function by name.
 pub fn run(resolve: &dyn Fn(&str) -> Option<TestFn>) -> ! {
+    let began_ns = clock_ns();
     let absent = mount::mount_all();
     let (params, link) = match open() {
         Ok(opened) => opened,
@@ -31,7 +32,7 @@ pub fn run(resolve: &dyn Fn(&str) -> Option<TestFn>) -> ! {
     let link = Arc::new(link);
     report_panics(&link);
     let outcome = match absent {
-        Ok(_) => live(&params, &link, resolve),
+        Ok(_) => live(&params, &link, resolve, began_ns),
         Err(e) => Err((Stage::Init, e)),
     };
     let report = match outcome {
@@ -73,9 +74,10 @@ fn live(
     params: &GuestParams,
     link: &Arc<Link>,
     resolve: &dyn Fn(&str) -> Option<TestFn>,
+    began_ns: u64,
 ) -> Result<TestReport, (Stage, anyhow::Error)> {
     let init = |e: anyhow::Error| (Stage::Init, e);
-    let release = hello(params, link).map_err(init)?;
+    let release = hello(params, link, began_ns).map_err(init)?;
     prepare(params);
     let function =
         resolve(&params.test).with_context(|| format!("this binary has no test `{}`", params.test)).map_err(init)?;
@@ -104,20 +106,27 @@ fn live(
     Ok(report)
 }
 
-fn hello(params: &GuestParams, link: &Link) -> Result<String> {
+fn hello(params: &GuestParams, link: &Link, began_ns: u64) -> Result<String> {
     if params.schema != PARAMS_SCHEMA {
         bail!("parameters of schema {}, this guest reads {PARAMS_SCHEMA}", params.schema);
     }
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let read_back = readback::read(Path::new("/sys"))?;
     link.send(&Message::Hello(Hello {
         schema: SCHEMA,
         release: release.clone(),
-        read_back: readback::read(Path::new("/sys"))?,
-        clock_ns: u64::try_from(clock.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(clock.tv_nsec).unwrap_or(0),
+        read_back,
+        init_ns: began_ns,
+        clock_ns: clock_ns(),
         cmdline: std::fs::read_to_string("/proc/cmdline").unwrap_or_default().trim().to_owned(),
     }));
     Ok(release)
+}
+
+/// The guest's monotonic clock.
+fn clock_ns() -> u64 {
+    let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(clock.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(clock.tv_nsec).unwrap_or(0)
 }
 
 fn prepare(params: &GuestParams) {

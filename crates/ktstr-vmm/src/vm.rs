@@ -207,6 +207,11 @@ impl<'a> Life<'a> {
     fn advance(&mut self) {
         let mut reached = self.phase;
         for (_, message) in &self.transcript.messages()[self.seen..] {
+            if let Message::Hello(hello) = message {
+                // By the guest's own clock.
+                self.phases_us.insert("guest-kernel".into(), hello.init_ns / 1000);
+                self.phases_us.insert("guest-init".into(), hello.clock_ns.saturating_sub(hello.init_ns) / 1000);
+            }
             let next = match message {
                 Message::Hello(_) => Phase::Attach,
                 Message::Scheduler(s) if s.when == When::Attach => Phase::Test,

@@ -55,7 +55,10 @@ pub struct Hello {
     pub release: String,
     /// The topology as sysfs shows it.
     pub read_back: ReadBack,
-    /// `CLOCK_MONOTONIC` in ns.
+    /// Monotonic clock when PID 1 began, ns.
+    #[serde(default)]
+    pub init_ns: u64,
+    /// Monotonic clock when all of this had been found out, ns.
     pub clock_ns: u64,
     /// /proc/cmdline.
     pub cmdline: String,
