@@ -28,7 +28,7 @@ const ALWAYS: &[&str] = &[
 const QEMU: &[&str] = &["reboot=t", "i8042.noaux", "i8042.nokbd"];
 
 /// The reset line instead of a triple fault, which is then always a fault; nothing to probe for on a bus that is not there.
-const KVM: &[&str] = &["reboot=k", "pci=off", "ktstr.window"];
+const KVM: &[&str] = &["reboot=k", "pci=off", "8250.nr_uarts=1", "ktstr.window"];
 
 /// The whole line for a machine.
 #[must_use]
@@ -51,6 +51,6 @@ mod tests {
     #[test]
     fn the_line_of_a_plain_machine() {
         insta::assert_snapshot!(kernel_command_line(&VmConfig::default(), Monitor::Qemu), @"console=ttyS0 panic=-1 oops=panic tsc=reliable no_timer_check random.trust_cpu=on reboot=t i8042.noaux i8042.nokbd quiet ktstr.port=0x5b0");
-        insta::assert_snapshot!(kernel_command_line(&VmConfig::default(), Monitor::Kvm), @"console=ttyS0 panic=-1 oops=panic tsc=reliable no_timer_check random.trust_cpu=on reboot=k pci=off ktstr.window quiet ktstr.port=0x5b0");
+        insta::assert_snapshot!(kernel_command_line(&VmConfig::default(), Monitor::Kvm), @"console=ttyS0 panic=-1 oops=panic tsc=reliable no_timer_check random.trust_cpu=on reboot=k pci=off 8250.nr_uarts=1 ktstr.window quiet ktstr.port=0x5b0");
     }
 }
