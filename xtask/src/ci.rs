@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: everything that must hold before a change lands.
 
 use crate::demo::{DEFAULT_KERNEL, DEMO_SCHEDULER, OVERCOMMIT};
+use crate::lab::{self, Lab};
 use crate::setup::run_setup;
 use crate::step::{Steps, cargo, run, workspace_root};
 use crate::{conformance, demo};
@@ -36,6 +37,7 @@ pub fn ci() -> Result<()> {
                 tests.env("KTSTR_KERNEL", kernel.dir()).env("KTSTR_OVERCOMMIT", OVERCOMMIT);
                 run(tests.env("KTSTR_NO_SKIP_MODE", "1"))
             });
+            steps.step("the machine tests on KVM", || lab::lab(&Lab::default()));
         }
     }
     steps.finish()

@@ -8,6 +8,7 @@ mod lab;
 mod matrix;
 mod setup;
 mod step;
+mod topologies;
 
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
@@ -36,6 +37,11 @@ enum Verb {
     /// PID 1 of the lab's outer machine
     #[command(hide = true)]
     LabGuest,
+    /// Boot every shape up to 32 CPUs on KVM in the lab
+    Topologies,
+    /// What `topologies` runs inside the lab
+    #[command(hide = true)]
+    TopologiesInside,
     /// Measure what was promised
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -62,6 +68,8 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Ci => ci::ci(),
         Verb::Lab(options) => lab::lab(options),
         Verb::LabGuest => lab::guest(),
+        Verb::Topologies => topologies::topologies(),
+        Verb::TopologiesInside => topologies::inside(),
         Verb::Bench(bench) => bench::run(bench),
         Verb::Conformance { dir } => {
             ensure!(conformance::run(dir)?, "conformance vectors failed");

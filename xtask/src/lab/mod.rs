@@ -20,13 +20,19 @@ pub use guest::guest;
 const KVM_MODULES: [&str; 3] = ["irqbypass", "kvm", "kvm-amd"];
 /// Where the payload keeps what only the lab needs.
 const LAB_DIR: &str = "/lab";
-/// Tests that are about machines, and those that need none but are fast: the whole VM suite.
-const SUITE: [&str; 2] = ["first-test", "fault-tests"];
+/// Packages of the VM suite.
+const SUITE: [&str; 3] = ["first-test", "fault-tests", "ktstr-vmm"];
+/// Of the monitor's own tests those that use KVM; the others are pure.
+const FILTER: &str = "not package(ktstr-vmm) or test(/probe/)";
 
 /// Outer machines at once, each with one CPU: with two, QEMU's nested paging was seen to deliver interrupts twice (0 of 12 boots
 /// of an inner machine came through, with one 12 of 12), and one thread translates for both anyway.
 const LANES: usize = 2;
 
+/// CPUs of an outer machine, see [`LANES`].
+const CPUS: u32 = 1;
+/// MiB of an outer machine: its files, and the inner machine.
+const MEMORY_MIB: u32 = 4096;
 /// An AMD CPU with what SVM needs, and the topology leaves of today.
 const CPU_MODEL: &str = "EPYC-Rome";
 
@@ -34,10 +40,10 @@ const CPU_MODEL: &str = "EPYC-Rome";
 #[derive(Args, Debug)]
 pub struct Lab {
     /// CPUs of the outer machine
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = CPUS)]
     cpus: u32,
     /// Memory of the outer machine in MiB
-    #[arg(long, default_value_t = 4096)]
+    #[arg(long, default_value_t = MEMORY_MIB)]
     memory: u32,
     /// CPU model of the outer machine
     #[arg(long, default_value = CPU_MODEL)]
@@ -45,6 +51,12 @@ pub struct Lab {
     /// Command to run inside instead of the VM tests; programs are taken from this machine with their libraries
     #[arg(last = true)]
     command: Vec<String>,
+}
+
+impl Default for Lab {
+    fn default() -> Self {
+        Self { cpus: CPUS, memory: MEMORY_MIB, cpu: CPU_MODEL.to_owned(), command: Vec::new() }
+    }
 }
 
 /// Boots the outer machines, runs the command or the tests in them, and fails when they do.
@@ -56,8 +68,7 @@ pub fn lab(options: &Lab) -> Result<()> {
 
 /// Runs one command in an outer machine that has these files, too.
 pub fn run_command(command: &[&str], extra: &[PathBuf]) -> Result<()> {
-    let options = Lab { cpus: 1, memory: 4096, cpu: CPU_MODEL.to_owned(), command: Vec::new() };
-    run(&options, Some(command.iter().map(|w| (*w).to_owned()).collect()), extra)
+    run(&Lab::default(), Some(command.iter().map(|w| (*w).to_owned()).collect()), extra)
 }
 
 /// Where the records are afterwards, and whatever else a command left in `/lab/records`.

@@ -81,6 +81,8 @@ impl Suite {
             "--hide-progress-bar",
             "--partition",
             partition,
+            "-E",
+            super::FILTER,
         ];
         words.map(str::to_owned).to_vec()
     }
