@@ -1,5 +1,5 @@
 //! Faults of our own monitor. Those that need a guest to run are for the lab, where KVM is true.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 
@@ -53,6 +53,47 @@ fn is_contention(run: &Run, why: &str) {
     assert!(stderr.contains("ktstr: SKIP: ") && stderr.contains(why), "`{why}` is not in:\n{stderr}");
     assert!(run.records[0].skipped && !run.records[0].passed);
     nothing_is_left();
+}
+
+/// The kernel's file alone in a directory, beside its configuration.
+fn kernel_of(file: &str, change: impl FnOnce(&mut Vec<u8>)) -> (tempfile::TempDir, std::path::PathBuf) {
+    let entry = ktstr_kernel::cache::Cache::open().unwrap().newest().unwrap().expect("the lab has a kernel");
+    let dir = tempfile::tempdir().unwrap();
+    let mut bytes = std::fs::read(entry.dir().join(file)).unwrap();
+    change(&mut bytes);
+    let path = dir.path().join(file);
+    std::fs::write(&path, bytes).unwrap();
+    std::fs::copy(entry.config(), dir.path().join("config")).unwrap();
+    (dir, path)
+}
+
+fn passes_on(kernel: &std::path::Path) {
+    let run = run_with("says_hello", |c| {
+        c.env("KTSTR_KERNEL", kernel);
+    });
+    assert_eq!(run.output.status.code(), Some(0), "{}", run.stderr());
+    assert!(run.records[0].passed && run.records[0].topology_read_back.is_some());
+}
+
+#[test]
+fn a_compressed_kernel_boots_by_its_64_bit_entry() {
+    if true_kvm() {
+        let (_dir, path) = kernel_of("vmlinuz", |_| {});
+        passes_on(&path);
+    }
+}
+
+#[test]
+fn a_plain_kernel_without_the_note_of_pvh_boots_by_its_64_bit_entry() {
+    if true_kvm() {
+        // Type 18 of the name "Xen" is XEN_ELFNOTE_PHYS32_ENTRY (include/xen/interface/elfnote.h); it becomes type 0.
+        let note = |kind: u32| [&4u32.to_le_bytes()[..], &8u32.to_le_bytes(), &kind.to_le_bytes(), b"Xen\0"].concat();
+        let (_dir, path) = kernel_of("vmlinux", |bytes| {
+            let at = bytes.windows(16).position(|w| w == note(18)).expect("a stock kernel has a PVH entry");
+            bytes[at..at + 16].copy_from_slice(&note(0));
+        });
+        passes_on(&path);
+    }
 }
 
 #[test]

@@ -5,6 +5,10 @@
 
 /// Global descriptor table of the first instructions.
 pub(crate) const GDT: u64 = 0x500;
+/// Start info of the PVH entry, its list of modules, and its memory map up to the zero page.
+pub(crate) const PVH_START_INFO: u64 = 0x6000;
+pub(crate) const PVH_MODULES: u64 = 0x6040;
+pub(crate) const PVH_MEMORY_MAP: u64 = 0x6080;
 /// `boot_params`, the "zero page".
 pub(crate) const BOOT_PARAMS: u64 = 0x7000;
 /// First of six pages of page tables: PML4, PDPT, four page directories.

@@ -2,9 +2,11 @@
 
 use super::layout::{ACPI, BOOT_PARAMS, CMDLINE, CMDLINE_MAX, HIGH_RAM_START, HOLE_START};
 use super::memory::{Region, e820};
+use super::pvh;
 use crate::config::VmConfig;
 use anyhow::{Context as _, Result, bail, ensure};
 use linux_loader::loader::bootparam::{boot_params, setup_header};
+use linux_loader::loader::elf::PvhBootCapability;
 use linux_loader::loader::{BzImage, Elf, KernelLoader as _};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -22,9 +24,14 @@ const PAGE: u64 = 4096;
 /// Alignment that a 64-bit kernel asks for (`CONFIG_PHYSICAL_ALIGN`).
 const MIN_ALIGNMENT: u32 = 0x100_0000;
 
-/// Where the first CPU starts.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry(pub u64);
+/// Where the first CPU starts, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// In 64-bit mode, with the zero page.
+    Long(u64),
+    /// In 32-bit mode, with PVH's start info: what a vmlinux with such a note promises to take.
+    Pvh(u64),
+}
 
 /// Puts everything where the kernel looks for it.
 pub(crate) fn load(memory: &GuestMemoryMmap, regions: &[Region], config: &VmConfig, cmdline: &str) -> Result<Entry> {
@@ -36,7 +43,11 @@ pub(crate) fn load(memory: &GuestMemoryMmap, regions: &[Region], config: &VmConf
     let what = || format!("failed to load the kernel {}", path.display());
     let (entry, end, header) = if magic == *b"\x7fELF" {
         let loaded = Elf::load(memory, None, &mut file, Some(GuestAddress(HIGH_RAM_START))).with_context(what)?;
-        (loaded.kernel_load.0, loaded.kernel_end, default_header())
+        let entry = match loaded.pvh_boot_cap {
+            PvhBootCapability::PvhEntryPresent(address) => Entry::Pvh(address.0),
+            _ => Entry::Long(loaded.kernel_load.0),
+        };
+        (entry, loaded.kernel_end, default_header())
     } else {
         let loaded =
             BzImage::load(memory, Some(GuestAddress(HIGH_RAM_START)), &mut file, Some(GuestAddress(HIGH_RAM_START)))
@@ -47,7 +58,7 @@ pub(crate) fn load(memory: &GuestMemoryMmap, regions: &[Region], config: &VmConf
             "{} has no 64-bit entry: use a 64-bit kernel of version 3.8 or later",
             path.display()
         );
-        (HIGH_RAM_START + ENTRY_64, loaded.kernel_end.max(decompressed_end(&header)), header)
+        (Entry::Long(HIGH_RAM_START + ENTRY_64), loaded.kernel_end.max(decompressed_end(&header)), header)
     };
     let initrd = load_initrd(memory, regions, config, end)?;
     ensure!(
@@ -56,8 +67,11 @@ pub(crate) fn load(memory: &GuestMemoryMmap, regions: &[Region], config: &VmConf
         cmdline.len()
     );
     memory.write_slice(cmdline.as_bytes(), GuestAddress(CMDLINE)).context("no memory for the command line")?;
-    write_zero_page(memory, regions, header, initrd, cmdline.len())?;
-    Ok(Entry(entry))
+    match entry {
+        Entry::Long(_) => write_zero_page(memory, regions, header, initrd, cmdline.len())?,
+        Entry::Pvh(_) => pvh::write(memory, regions, initrd)?,
+    }
+    Ok(entry)
 }
 
 /// A bzImage needs room to unpack itself, at the address it prefers.
@@ -70,7 +84,7 @@ fn default_header() -> setup_header {
 }
 
 /// Start and size.
-type Span = (u64, u64);
+pub(super) type Span = (u64, u64);
 
 /// All archives, one behind the other, as high as they fit below the hole: far from where the kernel unpacks itself.
 fn load_initrd(memory: &GuestMemoryMmap, regions: &[Region], config: &VmConfig, kernel_end: u64) -> Result<Span> {

@@ -9,6 +9,7 @@ mod loader;
 mod machine;
 mod memory;
 mod probe;
+mod pvh;
 mod registers;
 mod statistics;
 mod vcpu;

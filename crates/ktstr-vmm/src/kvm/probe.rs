@@ -107,7 +107,7 @@ impl Tiny {
         let supported = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).context("KVM_GET_SUPPORTED_CPUID")?;
         fd.set_cpuid2(&supported).context("KVM_SET_CPUID2")?;
         prepare_any(&fd, true)?;
-        prepare_first(&fd, Entry(CODE))?;
+        prepare_first(&fd, Entry::Long(CODE))?;
         let xcr0 = wanted_xcr0(&supported);
         let mut regs = fd.get_regs().context("KVM_GET_REGS")?;
         regs.r8 = u64::from(has(&supported, 7, |l| l.ebx & BMI2 != 0));

@@ -1,7 +1,7 @@
 //! The state in which a CPU begins: 64-bit mode with the first 4 GiB mapped as they are (Documentation/arch/x86/boot.rst,
-//! "64-bit boot protocol").
+//! "64-bit boot protocol"), or 32-bit mode without paging (PVH).
 
-use super::layout::{BOOT_PARAMS, GDT, PAGE_TABLES};
+use super::layout::{BOOT_PARAMS, GDT, PAGE_TABLES, PVH_START_INFO};
 use super::loader::Entry;
 use anyhow::{Context as _, Result};
 use kvm_bindings::{Msrs, kvm_fpu, kvm_lapic_state, kvm_msr_entry, kvm_regs, kvm_segment};
@@ -22,8 +22,11 @@ const EFER_LMA: u64 = 1 << 10;
 const BOOT_CS: u16 = 0x10;
 const BOOT_DS: u16 = 0x18;
 const TSS: u16 = 0x20;
-/// Descriptors: 64-bit code, data, and a task segment that nobody uses.
-const DESCRIPTORS: [u64; 5] = [0, 0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0x008f_8b00_0000_ffff];
+/// Code of 32 bits, for PVH.
+const PVH_CS: u16 = 0x28;
+/// Descriptors: 64-bit code, data, a task segment that nobody uses, 32-bit code.
+const DESCRIPTORS: [u64; 6] =
+    [0, 0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0x008f_8b00_0000_ffff, 0x00cf_9b00_0000_ffff];
 /// Bit 1 of RFLAGS is always set.
 const RFLAGS: u64 = 2;
 /// Initial values of the x87 control word and of MXCSR (SDM volume 1, 8.1.5 and 10.2.3).
@@ -58,7 +61,10 @@ pub(crate) fn write_tables(memory: &GuestMemoryMmap) -> Result<()> {
 
 /// Makes the first CPU ready to run the kernel's first instruction; the others wait for it to wake them.
 pub(crate) fn prepare_first(vcpu: &VcpuFd, entry: Entry) -> Result<()> {
-    let regs = kvm_regs { rip: entry.0, rsi: BOOT_PARAMS, rflags: RFLAGS, ..kvm_regs::default() };
+    let regs = match entry {
+        Entry::Long(rip) => kvm_regs { rip, rsi: BOOT_PARAMS, rflags: RFLAGS, ..kvm_regs::default() },
+        Entry::Pvh(rip) => kvm_regs { rip, rbx: PVH_START_INFO, rflags: RFLAGS, ..kvm_regs::default() },
+    };
     vcpu.set_regs(&regs).context("KVM_SET_REGS")?;
     let mut sregs = vcpu.get_sregs().context("KVM_GET_SREGS")?;
     let segment = |selector: u16| {
@@ -78,7 +84,7 @@ pub(crate) fn prepare_first(vcpu: &VcpuFd, entry: Entry) -> Result<()> {
             ..kvm_segment::default()
         }
     };
-    sregs.cs = segment(BOOT_CS);
+    sregs.cs = segment(if matches!(entry, Entry::Long(_)) { BOOT_CS } else { PVH_CS });
     for data in [&mut sregs.ds, &mut sregs.es, &mut sregs.fs, &mut sregs.gs, &mut sregs.ss] {
         *data = segment(BOOT_DS);
     }
@@ -86,10 +92,13 @@ pub(crate) fn prepare_first(vcpu: &VcpuFd, entry: Entry) -> Result<()> {
     sregs.gdt.base = GDT;
     sregs.gdt.limit = u16::try_from(DESCRIPTORS.len() * 8 - 1)?;
     sregs.idt.limit = 0;
-    sregs.cr3 = PAGE_TABLES;
-    sregs.cr4 = CR4_PAE;
-    sregs.cr0 |= CR0_PE | CR0_PG;
-    sregs.efer |= EFER_LME | EFER_LMA;
+    sregs.cr0 |= CR0_PE;
+    if let Entry::Long(_) = entry {
+        sregs.cr3 = PAGE_TABLES;
+        sregs.cr4 = CR4_PAE;
+        sregs.cr0 |= CR0_PG;
+        sregs.efer |= EFER_LME | EFER_LMA;
+    }
     vcpu.set_sregs(&sregs).context("KVM_SET_SREGS")
 }
 
