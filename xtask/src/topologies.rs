@@ -20,17 +20,21 @@ pub fn topologies() -> Result<()> {
 /// What runs inside: one line a shape, all of them tried.
 pub fn inside() -> Result<()> {
     let odd = oddities().context("a shape of the list is not valid")?;
-    // What a kernel must be told besides the shape, and what has no word in the grammar, is not in this list.
-    let plain_oddities = odd.iter().filter(|o| o.topology.is_plain() && o.offline_cpus.is_empty() && !o.without_l3);
-    let mut shapes: Vec<Topology> = presets().iter().map(|p| p.topology.clone()).collect();
-    shapes.extend(plain_oddities.map(|o| o.topology.clone()));
-    for text in MORE {
-        shapes.push(text.parse().with_context(|| format!("{text} is not a shape"))?);
+    let mut shapes: Vec<(String, u32)> = Vec::new();
+    for preset in presets() {
+        shapes.push((preset.topology.to_string(), preset.topology.total_cpus()));
     }
-    shapes.retain(|t| t.total_cpus() <= MOST_CPUS);
-    shapes.sort_by_key(Topology::total_cpus);
+    for oddity in odd.iter().filter(|o| o.offline_cpus.is_empty() && !o.without_l3) {
+        shapes.push((oddity.name.to_owned(), oddity.topology.total_cpus()));
+    }
+    for text in MORE {
+        let shape: Topology = text.parse().with_context(|| format!("{text} is not a shape"))?;
+        shapes.push((text.to_owned(), shape.total_cpus()));
+    }
+    shapes.retain(|(_, cpus)| *cpus <= MOST_CPUS);
+    shapes.sort_by_key(|(_, cpus)| *cpus);
     let mut failed = Vec::new();
-    for shape in &shapes {
+    for (shape, cpus) in &shapes {
         let start = Instant::now();
         let output = Command::new(workspace_root().join("target/debug/fixture"))
             .args(["--ktstr-test-fn=says_hello", &format!("--ktstr-topo={shape}")])
@@ -40,14 +44,13 @@ pub fn inside() -> Result<()> {
             .context("failed to start the test")?;
         let passed = output.status.success();
         println!(
-            "{shape:<10} {:>3} CPUs {} {:>6.1} s",
-            shape.total_cpus(),
+            "{shape:<20} {cpus:>3} CPUs {} {:>6.1} s",
             if passed { "PASS" } else { "FAIL" },
             start.elapsed().as_secs_f64()
         );
         if !passed {
             println!("{}", String::from_utf8_lossy(&output.stderr));
-            failed.push(shape.to_string());
+            failed.push(shape.as_str());
         }
     }
     if failed.is_empty() {

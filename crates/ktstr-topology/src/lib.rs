@@ -10,6 +10,7 @@ mod overcommit;
 mod parse;
 mod preset;
 mod readback;
+mod serial;
 mod topology;
 
 pub use apic::{ApicLayout, CpuPlace};

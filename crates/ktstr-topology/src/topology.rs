@@ -14,9 +14,9 @@ pub struct Topology {
     pub cores_per_llc: u32,
     /// Threads in each core.
     pub threads_per_core: u32,
-    nodes: Option<Vec<NumaNode>>,
-    distances: Option<Vec<Vec<u8>>>,
-    llc_cores: Option<Vec<u32>>,
+    pub(crate) nodes: Option<Vec<NumaNode>>,
+    pub(crate) distances: Option<Vec<Vec<u8>>>,
+    pub(crate) llc_cores: Option<Vec<u32>>,
 }
 
 /// Why a shape is refused.

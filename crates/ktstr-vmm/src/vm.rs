@@ -84,7 +84,7 @@ impl Vm {
     /// Boots it and stays with it until its end. On every path the monitor is gone when this returns.
     ///
     /// # Errors
-    /// Host classes when it could not be started here, a [`HarnessFault`] when it could not be started at all.
+    /// Host classes when it could not be started here, a [`HarnessFault`](ktstr_verdict::HarnessFault) when it could not be started at all.
     pub fn run(self) -> Result<VmRun> {
         let start = Instant::now();
         let (sender, receiver) = channel();
