@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod conformance;
 mod demo;
+mod fuzz;
 mod lab;
 mod matrix;
 mod setup;
@@ -37,6 +38,8 @@ enum Verb {
     /// PID 1 of the lab's outer machine
     #[command(hide = true)]
     LabGuest,
+    /// Fuzz what a guest can say
+    Fuzz(fuzz::Fuzz),
     /// Boot every shape up to 32 CPUs on KVM in the lab
     Topologies,
     /// What `topologies` runs inside the lab
@@ -68,6 +71,7 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Ci => ci::ci(),
         Verb::Lab(options) => lab::lab(options),
         Verb::LabGuest => lab::guest(),
+        Verb::Fuzz(options) => fuzz::fuzz(options),
         Verb::Topologies => topologies::topologies(),
         Verb::TopologiesInside => topologies::inside(),
         Verb::Bench(bench) => bench::run(bench),

@@ -32,7 +32,16 @@ impl FromStr for Topology {
 impl fmt::Display for Topology {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { numa_nodes, llcs, cores_per_llc, threads_per_core, .. } = self;
-        f.pad(&format!("{numa_nodes}n{llcs}l{cores_per_llc}c{threads_per_core}t"))
+        let mut text = format!("{numa_nodes}n{llcs}l{cores_per_llc}c{threads_per_core}t");
+        // What the grammar has no words for; such a text does not parse back, so that nobody takes the one for the other.
+        let list = |numbers: Vec<u32>| numbers.iter().map(u32::to_string).collect::<Vec<_>>().join("+");
+        if self.has_unequal_llcs() {
+            text += &format!("(cores {})", list(self.llc_cores()));
+        }
+        if let Some(nodes) = self.nodes() {
+            text += &format!("(llcs {})", list(nodes.iter().map(|n| n.llcs).collect()));
+        }
+        f.pad(&text)
     }
 }
 
@@ -52,6 +61,13 @@ mod tests {
         fn no_text_panics_the_parser(text in "\\PC*") {
             let _ = text.parse::<Topology>();
         }
+    }
+
+    #[test]
+    fn what_is_not_plain_shows_and_does_not_parse() {
+        let shape = Topology::new(1, 2, 4, 1).unwrap().with_llc_cores(vec![2, 4]).unwrap();
+        assert_eq!(shape.to_string(), "1n2l4c1t(cores 2+4)");
+        assert!(shape.to_string().parse::<Topology>().is_err());
     }
 
     #[test]

@@ -9,6 +9,8 @@ mod cmdline;
 mod config;
 mod deadline;
 mod event;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod host;
 pub mod initramfs;
 mod kvm;

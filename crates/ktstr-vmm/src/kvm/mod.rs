@@ -15,6 +15,8 @@ mod statistics;
 mod vcpu;
 
 pub use acpi::{AcpiTable, acpi_tables};
+#[cfg(fuzzing)]
+pub(crate) use bus::Bus;
 pub(crate) use bus::Sink;
 pub use cpuid::{CpuVendor, cpuid};
 pub(crate) use ending::Why;
