@@ -2,7 +2,7 @@
 
 use crate::accel::Accel;
 use crate::config::{Spoil, VmConfig};
-use crate::event::{Event, EventSink};
+use crate::event::{Event, EventSink, Quota};
 use crate::kvm::{self, Why};
 use crate::tcg::{Monitor, Pipes};
 use crate::vm::{HostDelay, VmEnd};
@@ -31,7 +31,7 @@ impl Running {
                 Ok(Self::Qemu { monitor, readers: start_readers(pipes, events) })
             }
             Accel::Kvm => {
-                let sink = EventSink { events: events.clone(), panics: config.spoil == Spoil::PanicCpu };
+                let sink = EventSink::new(events.clone(), config.spoil == Spoil::PanicCpu);
                 Ok(Self::Kvm(kvm::Machine::start(config, sink)?))
             }
             Accel::Sim => Err(anyhow::Error::new(HarnessFault::new("accelerator sim is not supported yet"))),
@@ -109,10 +109,13 @@ fn start_readers(pipes: Pipes, sender: &Sender<Event>) -> Vec<JoinHandle<()>> {
 
 fn reader(mut from: impl Read + Send + 'static, sender: Sender<Event>, wrap: fn(Vec<u8>) -> Event) -> JoinHandle<()> {
     std::thread::spawn(move || {
+        let quota = Quota::default();
         let mut buffer = vec![0; 64 << 10];
         loop {
             match from.read(&mut buffer) {
                 Ok(0) => break,
+                // Read on, so that the machine is not held up.
+                Ok(n) if !quota.take(n) => {}
                 Ok(n) if sender.send(wrap(buffer[..n].to_vec())).is_ok() => {}
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
                 Ok(_) | Err(_) => break,
