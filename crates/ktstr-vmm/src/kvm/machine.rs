@@ -1,7 +1,7 @@
 //! From a [`VmConfig`] to running CPUs.
 
 use super::bus::{Bus, Sink};
-use super::cpuid::{CpuVendor, cpuid, layout_needs_wide_ids, without_wide_state};
+use super::cpuid::{CpuVendor, cpuid, layout_needs_wide_ids, without_xsave};
 use super::ending::{Ending, Why};
 use super::layout::{ACPI, COM1_IRQ, HIGH_RAM_START, KVM_IDENTITY_MAP, KVM_TSS};
 use super::loader::{Entry, load};
@@ -175,7 +175,7 @@ fn create_cpus(kvm: &Kvm, vm: &VmFd, topology: &Topology, entry: Entry) -> Resul
     let vendor = vendor(supported.as_slice())?;
     let mut offered = supported.as_slice().to_vec();
     if !probe().sees_xcr0 {
-        without_wide_state(&mut offered);
+        without_xsave(&mut offered);
     }
     let layout = ApicLayout::of(topology);
     let cpus = topology.total_cpus();

@@ -35,8 +35,8 @@ const BMI2: u32 = 1 << 8;
 pub(crate) struct Found {
     /// Why no guest can run; `None` when one did.
     pub refused: Option<String>,
-    /// KVM sees when a guest changes XCR0. Where it does not, it tells a guest sizes of another state than the guest has
-    /// chosen, and kernels panic over it.
+    /// KVM sees when a guest changes XCR0. Where it does not, it enters the guest with another one than the guest has chosen,
+    /// and tells it sizes of another state.
     pub sees_xcr0: bool,
 }
 

@@ -9,7 +9,7 @@ mod cache;
 mod intel;
 mod state;
 
-pub(crate) use state::without_wide_state;
+pub(crate) use state::without_xsave;
 
 use ktstr_topology::{ApicLayout, Topology};
 use kvm_bindings::{KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2};

@@ -29,17 +29,19 @@ fn find(leaves: &Leaves, function: u32, index: u32) -> Option<&kvm_cpuid_entry2>
     leaves.0.iter().find(|l| l.function == function && l.index == index)
 }
 
-/// Takes away all state but that of x87 and SSE, for a KVM that does not see what a guest chooses: AVX, and with it FMA, F16C,
-/// AVX2, AVX-512, PKU, VAES, VPCLMULQDQ and AMX.
-pub(crate) fn without_wide_state(leaves: &mut [kvm_cpuid_entry2]) {
-    const AVX_1C: u32 = 1 << 12 | 1 << 28 | 1 << 29;
+/// Takes away XSAVE and everything whose state only it saves, for a KVM that does not see what a guest chooses. Such a KVM
+/// enters the guest with the XCR0 that it believes in, so an XSAVE of the guest would silently save x87 alone, and tasks would
+/// find each other's vector registers. FXSAVE saves those of SSE whatever XCR0 says. Gone with it: AVX, FMA, F16C, AVX2,
+/// AVX-512, PKU, VAES, VPCLMULQDQ and AMX.
+pub(crate) fn without_xsave(leaves: &mut Vec<kvm_cpuid_entry2>) {
+    const XSAVE_AVX_1C: u32 = 1 << 12 | 1 << 26 | 1 << 27 | 1 << 28 | 1 << 29;
     const AVX_7B: u32 = 1 << 5 | 1 << 16 | 1 << 17 | 1 << 21 | 1 << 26 | 1 << 27 | 1 << 28 | 1 << 30 | 1 << 31;
     const AVX_7C: u32 = 1 << 1 | 1 << 3 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 14;
     const AVX_7D: u32 = 1 << 2 | 1 << 3 | 1 << 8 | 1 << 22 | 1 << 23 | 1 << 24 | 1 << 25;
     const XOP_81C: u32 = 1 << 11 | 1 << 16;
     for leaf in leaves.iter_mut().filter(|l| l.index == 0) {
         match leaf.function {
-            1 => leaf.ecx &= !AVX_1C,
+            1 => leaf.ecx &= !XSAVE_AVX_1C,
             7 => {
                 leaf.ebx &= !AVX_7B;
                 leaf.ecx &= !AVX_7C;
@@ -49,6 +51,7 @@ pub(crate) fn without_wide_state(leaves: &mut [kvm_cpuid_entry2]) {
             _ => {}
         }
     }
+    leaves.retain(|l| l.function != 0xd);
 }
 
 /// Makes leaf 0xD agree with itself and with the features.

@@ -143,6 +143,18 @@ proptest! {
 }
 
 #[test]
+fn a_kvm_that_does_not_see_xcr0_gets_a_guest_without_xsave_and_avx() {
+    let mut leaves = host(CpuVendor::Amd);
+    let flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
+    leaves.push(kvm_cpuid_entry2 { function: 0xd, flags, eax: 7, ebx: 832, ecx: 832, ..Default::default() });
+    without_xsave(&mut leaves);
+    let made = cpuid(&leaves, CpuVendor::Amd, &Topology::new(1, 1, 2, 1).unwrap(), 0);
+    assert!(made.iter().all(|l| l.function != 0xd));
+    let info = CpuId::with_cpuid_reader(Reader(made)).get_feature_info().unwrap();
+    assert!(!info.has_xsave() && !info.has_oxsave() && !info.has_avx() && !info.has_fma() && info.has_fxsave_fxstor());
+}
+
+#[test]
 fn state_without_its_feature_is_taken_away_and_the_total_with_it() {
     let with = |feature: u32| {
         let mut leaves = host(CpuVendor::Amd);
