@@ -24,7 +24,7 @@ pub fn inside() -> Result<()> {
     for preset in presets() {
         shapes.push((preset.topology.to_string(), preset.topology.total_cpus()));
     }
-    for oddity in odd.iter().filter(|o| o.offline_cpus.is_empty() && !o.without_l3) {
+    for oddity in &odd {
         shapes.push((oddity.name.to_owned(), oddity.topology.total_cpus()));
     }
     for text in MORE {

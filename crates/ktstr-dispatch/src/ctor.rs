@@ -90,8 +90,7 @@ fn shape_of(text: &str) -> Result<Topology, String> {
     }
     let odd = oddities().map_err(|e| e.to_string())?;
     match odd.into_iter().find(|o| o.name == text) {
-        Some(o) if o.offline_cpus.is_empty() && !o.without_l3 => Ok(o.topology),
-        Some(_) => Err("machines with CPUs offline or without an L3 are not supported yet".to_owned()),
+        Some(o) => Ok(o.topology),
         None => text.parse().map_err(|e: TopologyError| e.to_string()),
     }
 }

@@ -111,6 +111,7 @@ fn hello(params: &GuestParams, link: &Link, began_ns: u64) -> Result<String> {
         bail!("parameters of schema {}, this guest reads {PARAMS_SCHEMA}", params.schema);
     }
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    take_offline(params.topology.offline_cpus())?;
     let read_back = readback::read(Path::new("/sys"))?;
     link.send(&Message::Hello(Hello {
         schema: SCHEMA,
@@ -121,6 +122,15 @@ fn hello(params: &GuestParams, link: &Link, began_ns: u64) -> Result<String> {
         cmdline: std::fs::read_to_string("/proc/cmdline").unwrap_or_default().trim().to_owned(),
     }));
     Ok(release)
+}
+
+/// Kernel: Documentation/core-api/cpu_hotplug.rst.
+fn take_offline(cpus: &[u32]) -> Result<()> {
+    for cpu in cpus {
+        let path = format!("/sys/devices/system/cpu/cpu{cpu}/online");
+        std::fs::write(&path, "0").with_context(|| format!("failed to take CPU {cpu} offline by {path}"))?;
+    }
+    Ok(())
 }
 
 /// The guest's monotonic clock.

@@ -28,24 +28,25 @@ pub fn read(root: &Path) -> Result<ReadBack> {
 
 fn read_cpu(system: &Path, cpu: u32, node: u32) -> Result<CpuSeen> {
     let dir = system.join(format!("cpu/cpu{cpu}"));
+    let last = last_cache(&dir);
     Ok(CpuSeen {
         cpu,
         online: true,
         core_id: number(&dir.join("topology/core_id"))?,
         package_id: number(&dir.join("topology/physical_package_id"))?,
         thread_siblings: list(&dir.join("topology/thread_siblings_list"))?,
-        llc_cpus: last_cache(&dir).map_or(Ok(Vec::new()), |index| list(&index.join("shared_cpu_list")))?,
+        llc_level: last.as_ref().map_or(0, |(level, _)| *level),
+        llc_cpus: last.map_or(Ok(Vec::new()), |(_, index)| list(&index.join("shared_cpu_list")))?,
         node,
     })
 }
 
 /// The cache of the highest level; no cache information at all is `None`.
-fn last_cache(cpu: &Path) -> Option<PathBuf> {
+fn last_cache(cpu: &Path) -> Option<(u32, PathBuf)> {
     (0..CACHE_INDEXES)
         .map(|i| cpu.join(format!("cache/index{i}")))
         .filter_map(|dir| Some((number(&dir.join("level")).ok()?, dir)))
         .max_by_key(|(level, _)| *level)
-        .map(|(_, dir)| dir)
 }
 
 fn node(system: &Path, node: u32) -> Result<NodeSeen> {
@@ -110,7 +111,7 @@ mod tests {
         put("cpu/cpu0/cache/index1/level", "1\n");
         put("cpu/cpu0/cache/index1/shared_cpu_list", "0\n");
         let seen = read(dir.path()).unwrap();
-        assert_eq!(seen.cpus[0].llc_cpus, [0, 1]);
+        assert_eq!((seen.cpus[0].llc_level, seen.cpus[0].llc_cpus.as_slice()), (3, [0, 1].as_slice()));
         assert!(!seen.cpus[1].online);
         assert_eq!(seen.nodes[0].memory_mib, 512);
     }

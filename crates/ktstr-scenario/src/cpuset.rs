@@ -40,13 +40,14 @@ impl CpusetSpec {
     pub fn resolve(&self, topology: &Topology) -> Result<Vec<u32>> {
         let layout = ApicLayout::of(topology);
         let total = topology.total_cpus();
-        let all = || (0..total).filter_map(|cpu| layout.place(cpu).map(|p| (cpu, p)));
+        let online: Vec<u32> = (0..total).filter(|cpu| topology.is_online(*cpu)).collect();
+        let all = || online.iter().filter_map(|&cpu| layout.place(cpu).map(|p| (cpu, p)));
         let cpus: Vec<u32> = match *self {
             Self::Llc(llc) => all().filter(|(_, p)| p.llc == llc).map(|(c, _)| c).collect(),
             Self::Numa(node) => all().filter(|(_, p)| p.node == node).map(|(c, _)| c).collect(),
             Self::Range(first, last) => (first..=last).collect(),
-            Self::Disjoint { index, of } => part(total, index, of, 0.0)?,
-            Self::Overlap { index, of, frac } => part(total, index, of, frac)?,
+            Self::Disjoint { index, of } => part(&online, index, of, 0.0)?,
+            Self::Overlap { index, of, frac } => part(&online, index, of, frac)?,
             Self::Exact(ref cpus) => cpus.clone(),
         };
         ensure!(!cpus.is_empty(), "cpuset {self:?} is empty on {topology}: the machine has no such part");
@@ -57,7 +58,8 @@ impl CpusetSpec {
     }
 }
 
-fn part(total: u32, index: u32, of: u32, frac: f64) -> Result<Vec<u32>> {
+fn part(cpus: &[u32], index: u32, of: u32, frac: f64) -> Result<Vec<u32>> {
+    let total = u32::try_from(cpus.len())?;
     ensure!(of > 0 && index < of, "part {index} of {of} does not exist");
     ensure!((0.0..=1.0).contains(&frac), "an overlap of {frac} is not a share from 0 to 1");
     ensure!(total >= of, "{total} CPUs cannot be cut into {of} parts");
@@ -65,8 +67,8 @@ fn part(total: u32, index: u32, of: u32, frac: f64) -> Result<Vec<u32>> {
     let (first, last) = (bound(index), bound(index + 1));
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let grown = ((last - first) as f64 * frac).ceil() as u64;
-    let end = (last + grown).min(u64::from(total));
-    Ok((first..end).filter_map(|c| u32::try_from(c).ok()).collect())
+    let (first, end) = (usize::try_from(first)?, usize::try_from((last + grown).min(u64::from(total)))?);
+    Ok(cpus[first..end].to_vec())
 }
 
 /// `0-2,5`, as the kernel reads it.

@@ -10,10 +10,6 @@ pub struct Oddity {
     pub name: &'static str,
     /// The shape.
     pub topology: Topology,
-    /// CPUs that are possible and not online at boot.
-    pub offline_cpus: Vec<u32>,
-    /// Whether the level-2 cache is the last one.
-    pub without_l3: bool,
 }
 
 fn node(llcs: u32, memory_mib: u64) -> NumaNode {
@@ -25,16 +21,18 @@ fn node(llcs: u32, memory_mib: u64) -> NumaNode {
 /// # Errors
 /// None in practice: every shape is checked by a test.
 pub fn oddities() -> Result<Vec<Oddity>, TopologyError> {
-    let odd = |name, topology| Oddity { name, topology, offline_cpus: Vec::new(), without_l3: false };
+    let odd = |name, topology| Oddity { name, topology };
     Ok(vec![
         odd("odd-4package-smt", Topology::new(4, 4, 2, 2)?),
         odd("odd-memory-only-node", Topology::new(1, 2, 2, 1)?.with_nodes(vec![node(2, 512), node(0, 512)])?),
         odd("odd-unequal-llcs", Topology::new(1, 2, 4, 1)?.with_llc_cores(vec![2, 4])?),
-        Oddity { offline_cpus: vec![6, 7], ..odd("odd-offline-tail", Topology::new(1, 2, 4, 1)?) },
-        Oddity { offline_cpus: vec![3], ..odd("odd-offline-hole", Topology::new(1, 2, 4, 1)?) },
+        odd("odd-offline-tail", Topology::new(1, 2, 4, 1)?.with_offline_cpus(vec![6, 7])?),
+        odd("odd-offline-hole", Topology::new(1, 2, 4, 1)?.with_offline_cpus(vec![3])?),
         odd("odd-2x80", Topology::new(1, 2, 80, 1)?),
-        Oddity { without_l3: true, ..odd("odd-no-l3", Topology::new(1, 4, 1, 2)?) },
+        odd("odd-no-l3", Topology::new(1, 4, 1, 2)?.without_l3()),
         odd("odd-x2apic", Topology::new(2, 16, 10, 2)?),
+        // The same question to a small host: nine caches need four bits, 17 cores five.
+        odd("odd-x2apic-sparse", Topology::new(1, 9, 17, 1)?.with_llc_cores(vec![1, 1, 1, 1, 1, 1, 1, 1, 17])?),
     ])
 }
 
@@ -43,9 +41,10 @@ mod tests {
     #[test]
     fn every_oddity_is_a_valid_shape() {
         let all = super::oddities().unwrap();
-        assert_eq!(all.len(), 8);
-        let x2apic = &all.iter().find(|o| o.name == "odd-x2apic").unwrap().topology;
-        let layout = crate::ApicLayout::of(x2apic);
-        assert!((0..x2apic.total_cpus()).any(|cpu| layout.apic_id(cpu).unwrap() > 255));
+        assert_eq!(all.len(), 9);
+        for odd in all.iter().filter(|o| o.name.starts_with("odd-x2apic")) {
+            let layout = crate::ApicLayout::of(&odd.topology);
+            assert!((0..odd.topology.total_cpus()).any(|cpu| layout.apic_id(cpu).unwrap() > 255), "{}", odd.name);
+        }
     }
 }

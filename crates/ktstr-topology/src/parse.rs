@@ -41,6 +41,12 @@ impl fmt::Display for Topology {
         if let Some(nodes) = self.nodes() {
             text += &format!("(llcs {})", list(nodes.iter().map(|n| n.llcs).collect()));
         }
+        if !self.offline.is_empty() {
+            text += &format!("(offline {})", list(self.offline.clone()));
+        }
+        if self.without_l3 {
+            text += "(no L3)";
+        }
         f.pad(&text)
     }
 }

@@ -30,7 +30,10 @@ pub struct CpuSeen {
     pub thread_siblings: Vec<u32>,
     /// shared_cpu_list of the last cache level; empty when sysfs shows no cache.
     pub llc_cpus: Vec<u32>,
-    /// The node it is linked to.
+    /// Level of that cache; 0 when sysfs shows none.
+    #[serde(default)]
+    pub llc_level: u32,
+    /// The node it is linked to; of an offline CPU, which has no link, 0.
     pub node: u32,
 }
 
@@ -86,18 +89,22 @@ impl Topology {
         differ(machine, "number of nodes", &(self.numa_nodes as usize), &seen.nodes.len())?;
         let places: Vec<_> = (0..total).filter_map(|cpu| layout.place(cpu)).collect();
         let group = |keep: &dyn Fn(usize) -> bool| -> Vec<u32> {
-            (0u32..).zip(&places).filter(|(cpu, _)| keep(*cpu as usize)).map(|(cpu, _)| cpu).collect()
+            (0..total).filter(|cpu| self.is_online(*cpu) && keep(*cpu as usize)).collect()
         };
         let mut package_of_node = BTreeMap::new();
         for (number, cpu) in (0u32..).zip(&seen.cpus) {
             let subject = || format!("CPU {number}");
             let place = places[number as usize];
             differ(subject, "number", &number, &cpu.cpu)?;
-            differ(subject, "online", &true, &cpu.online)?;
+            differ(subject, "online", &self.is_online(number), &cpu.online)?;
+            if !cpu.online {
+                continue;
+            }
             let siblings = group(&|o| places[o].llc == place.llc && places[o].core == place.core);
             differ(subject, "set of thread siblings", &siblings, &cpu.thread_siblings)?;
             let llc = group(&|o| places[o].llc == place.llc);
             differ(subject, "set of CPUs sharing the last-level cache", &llc, &cpu.llc_cpus)?;
+            differ(subject, "level of the last-level cache", &self.llc_level(), &cpu.llc_level)?;
             differ(subject, "node", &place.node, &cpu.node)?;
             let package = *package_of_node.entry(place.node).or_insert(cpu.package_id);
             differ(subject, "package", &package, &cpu.package_id)?;
@@ -115,7 +122,8 @@ impl Topology {
         for (number, node) in (0u32..).zip(&seen.nodes) {
             let subject = || format!("node {number}");
             differ(subject, "number", &number, &node.node)?;
-            let cpus: Vec<u32> = (0u32..).zip(places).filter(|(_, p)| p.node == number).map(|(cpu, _)| cpu).collect();
+            let mine = |(cpu, p): &(u32, &crate::CpuPlace)| p.node == number && self.is_online(*cpu);
+            let cpus: Vec<u32> = (0u32..).zip(places).filter(mine).map(|(cpu, _)| cpu).collect();
             differ(subject, "set of CPUs", &cpus, &node.cpus)?;
             let distances: Vec<u32> = (0..self.numa_nodes).map(|to| u32::from(self.distance(number, to))).collect();
             differ(subject, "distances", &distances, &node.distances)?;
@@ -130,18 +138,25 @@ impl Topology {
         let layout = ApicLayout::of(self);
         let places: Vec<_> = (0..self.total_cpus()).filter_map(|cpu| layout.place(cpu)).collect();
         let with = |keep: &dyn Fn(&crate::CpuPlace) -> bool| -> Vec<u32> {
-            (0u32..).zip(&places).filter(|(_, p)| keep(p)).map(|(cpu, _)| cpu).collect()
+            (0u32..).zip(&places).filter(|(cpu, p)| self.is_online(*cpu) && keep(p)).map(|(cpu, _)| cpu).collect()
         };
         let cpus = (0u32..)
             .zip(&places)
-            .map(|(cpu, place)| CpuSeen {
-                cpu,
-                online: true,
-                core_id: place.core,
-                package_id: place.node,
-                thread_siblings: with(&|p| p.llc == place.llc && p.core == place.core),
-                llc_cpus: with(&|p| p.llc == place.llc),
-                node: place.node,
+            .map(|(cpu, place)| {
+                if !self.is_online(cpu) {
+                    CpuSeen { cpu, ..CpuSeen::default() }
+                } else {
+                    CpuSeen {
+                        cpu,
+                        online: true,
+                        core_id: place.core,
+                        package_id: place.node,
+                        thread_siblings: with(&|p| p.llc == place.llc && p.core == place.core),
+                        llc_cpus: with(&|p| p.llc == place.llc),
+                        llc_level: self.llc_level(),
+                        node: place.node,
+                    }
+                }
             })
             .collect();
         let nodes = (0..self.numa_nodes)
@@ -164,6 +179,21 @@ mod tests {
     fn the_machine_asked_for_is_accepted_for_every_preset() {
         for preset in crate::presets() {
             preset.topology.check_read_back(&preset.topology.ideal_read_back()).unwrap();
+        }
+    }
+
+    #[test]
+    fn every_oddity_accepts_itself_and_refuses_its_plain_twin() {
+        for odd in crate::oddities().unwrap() {
+            let seen = odd.topology.ideal_read_back();
+            odd.topology.check_read_back(&seen).unwrap();
+            let Topology { numa_nodes: n, llcs: l, cores_per_llc: c, threads_per_core: t, .. } = odd.topology;
+            if !odd.topology.is_plain()
+                && let Ok(twin) = Topology::new(n, l, c, t)
+            {
+                assert!(twin.check_read_back(&seen).is_err(), "{}", odd.name);
+                assert!(odd.topology.check_read_back(&twin.ideal_read_back()).is_err(), "{}", odd.name);
+            }
         }
     }
 

@@ -15,6 +15,10 @@ struct Parts {
     nodes: Option<Vec<NumaNode>>,
     distances: Option<Vec<Vec<u8>>>,
     llc_cores: Option<Vec<u32>>,
+    #[serde(default)]
+    offline: Vec<u32>,
+    #[serde(default)]
+    without_l3: bool,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +39,10 @@ impl Parts {
         if let Some(cores) = self.llc_cores {
             topology = topology.with_llc_cores(cores)?;
         }
+        if self.without_l3 {
+            topology = topology.without_l3();
+        }
+        topology = topology.with_offline_cpus(self.offline)?;
         match self.distances {
             Some(distances) => topology.with_distances(distances),
             None => Ok(topology),
@@ -55,6 +63,8 @@ impl Serialize for Topology {
             nodes: self.nodes.clone(),
             distances: self.distances.clone(),
             llc_cores: self.llc_cores.clone(),
+            offline: self.offline.clone(),
+            without_l3: self.without_l3,
         }
         .serialize(serializer)
     }

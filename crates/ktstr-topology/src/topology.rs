@@ -17,6 +17,8 @@ pub struct Topology {
     pub(crate) nodes: Option<Vec<NumaNode>>,
     pub(crate) distances: Option<Vec<Vec<u8>>>,
     pub(crate) llc_cores: Option<Vec<u32>>,
+    pub(crate) offline: Vec<u32>,
+    pub(crate) without_l3: bool,
 }
 
 /// Why a shape is refused.
@@ -46,6 +48,9 @@ pub enum TopologyError {
     /// A distance matrix that ACPI's SLIT forbids.
     #[error("node distances: {0}")]
     Distances(String),
+    /// CPUs that cannot be offline.
+    #[error("offline CPUs: {0}")]
+    Offline(String),
     /// Explicit cache sizes that do not add up.
     #[error("cache sizes: {0}")]
     LlcCores(String),
@@ -84,7 +89,17 @@ impl Topology {
         if !fits {
             return Err(TopologyError::TooLarge("the number of CPUs"));
         }
-        Ok(Self { numa_nodes, llcs, cores_per_llc, threads_per_core, nodes: None, distances: None, llc_cores: None })
+        Ok(Self {
+            numa_nodes,
+            llcs,
+            cores_per_llc,
+            threads_per_core,
+            nodes: None,
+            distances: None,
+            llc_cores: None,
+            offline: Vec::new(),
+            without_l3: false,
+        })
     }
 
     /// CPUs of the whole machine.
@@ -106,7 +121,11 @@ impl Topology {
     /// Whether all that is said of it is the four numbers.
     #[must_use]
     pub const fn is_plain(&self) -> bool {
-        self.nodes.is_none() && self.distances.is_none() && self.llc_cores.is_none()
+        self.nodes.is_none()
+            && self.distances.is_none()
+            && self.llc_cores.is_none()
+            && self.offline.is_empty()
+            && !self.without_l3
     }
 
     /// Names each node's caches and memory; `llcs = 0` is a memory-only node.
@@ -170,6 +189,49 @@ impl Topology {
         self.cores_per_llc = cores.iter().copied().max().unwrap_or(self.cores_per_llc);
         self.llc_cores = Some(cores);
         Ok(self)
+    }
+
+    /// CPUs that are there and are taken offline before anything else happens: possible, and not online.
+    ///
+    /// # Errors
+    /// CPU 0, which x86 kernels keep since 6.5, and CPUs that the machine does not have.
+    pub fn with_offline_cpus(mut self, mut cpus: Vec<u32>) -> Result<Self, TopologyError> {
+        cpus.sort_unstable();
+        cpus.dedup();
+        if cpus.first() == Some(&0) {
+            return Err(TopologyError::Offline("CPU 0 cannot be taken offline".to_owned()));
+        }
+        if let Some(last) = cpus.last().filter(|last| **last >= self.total_cpus()) {
+            let total = self.total_cpus();
+            return Err(TopologyError::Offline(format!("CPU {last} of a machine with {total} CPUs")));
+        }
+        self.offline = cpus;
+        Ok(self)
+    }
+
+    /// The last-level cache is of level 2: there is no L3.
+    #[must_use]
+    pub const fn without_l3(mut self) -> Self {
+        self.without_l3 = true;
+        self
+    }
+
+    /// CPUs that are possible and not online, in ascending order.
+    #[must_use]
+    pub fn offline_cpus(&self) -> &[u32] {
+        &self.offline
+    }
+
+    /// Whether a CPU is online once the machine is ready.
+    #[must_use]
+    pub fn is_online(&self, cpu: u32) -> bool {
+        cpu < self.total_cpus() && self.offline.binary_search(&cpu).is_err()
+    }
+
+    /// Level of the last cache.
+    #[must_use]
+    pub const fn llc_level(&self) -> u32 {
+        if self.without_l3 { 2 } else { 3 }
     }
 
     /// The explicit nodes, if any.

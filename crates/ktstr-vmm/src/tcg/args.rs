@@ -26,7 +26,8 @@ pub fn qemu_arguments(config: &VmConfig, built: &Topology) -> Result<Vec<String>
     // q35 knows dies, microvm does not. One thread: with several, live code patching of stock kernels oopses now and then.
     add(&["-machine", "q35", "-accel", "tcg,thread=single"]);
     // Only an Intel guest derives caches and dies from the leaves QEMU synthesises.
-    add(&["-cpu", "max,vendor=GenuineIntel"]);
+    let l3 = if built.llc_level() == 3 { "" } else { ",l3-cache=off" };
+    add(&["-cpu", &format!("max,vendor=GenuineIntel{l3}")]);
     let (nodes, llcs) = (built.numa_nodes, built.llcs);
     let dies = llcs / nodes;
     add(&[
@@ -69,6 +70,10 @@ fn representable(t: &Topology) -> Result<(), TopologyUnrepresentable> {
     }
     if t.nodes().is_some() {
         return refuse("explicit nodes");
+    }
+    // Without an L3, QEMU's L2 is each core's own (target/i386/cpu.c, leaf 4).
+    if t.llc_level() < 3 && t.cores_per_llc > 1 {
+        return refuse("an L2 that several cores share");
     }
     let last = ApicLayout::of(t).apic_id(t.total_cpus() - 1).unwrap_or(u32::MAX);
     if last > MAX_APIC_ID {

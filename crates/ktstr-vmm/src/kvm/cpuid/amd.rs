@@ -1,6 +1,6 @@
 //! Leaves that only AMD's kernels read: 0x80000005 to 8, 0x8000001D, 0x8000001E and 0x80000026.
 
-use super::cache::{CACHES, LINE};
+use super::cache::{LINE, sub_leaves};
 use super::{Leaves, Place, levels};
 
 const MAX_EXTENDED: u32 = 0x8000_0026;
@@ -19,17 +19,12 @@ pub(super) fn shape(leaves: &mut Leaves, place: &Place<'_>) {
         leaves.change(function, |leaf| leaf.eax = newer_than_zen(leaf.eax));
     }
     leaves.change(0x8000_0001, |leaf| leaf.ecx |= TOPOEXT);
-    old_cache_leaves(leaves);
+    old_cache_leaves(leaves, place.topology.llc_level());
     leaves.change(0x8000_0008, |leaf| {
         let threads = place.in_package().min(256) - 1;
         leaf.ecx = (leaf.ecx & !0xf0ff) | threads & 0xff | place.package_shift().min(15) << 12;
     });
-    let caches: Vec<[u32; 4]> = CACHES
-        .iter()
-        .map(|cache| cache.registers(if cache.shared { place.llc_shift() } else { place.thread_shift() }, 0))
-        .chain([[0; 4]])
-        .collect();
-    leaves.replace(0x8000_001d, &caches);
+    leaves.replace(0x8000_001d, &sub_leaves(place, 0));
     let node = place.layout.place(place.cpu).map_or(0, |p| p.node);
     let core = place.apic_id >> place.thread_shift();
     let threads = place.topology.threads_per_core - 1;
@@ -54,13 +49,13 @@ const fn newer_than_zen(signature: u32) -> u32 {
 }
 
 /// 0x80000005 and 6, which older kernels read: the sizes of [`CACHES`]. KiB and associativity as these leaves code them.
-fn old_cache_leaves(leaves: &mut Leaves) {
+fn old_cache_leaves(leaves: &mut Leaves, last_level: u32) {
     const L1: u32 = 32 << 24 | 8 << 16 | 1 << 8 | LINE;
     const SIXTEEN_WAYS: u32 = 8 << 12;
     leaves.change(0x8000_0005, |leaf| (leaf.ecx, leaf.edx) = (L1, L1));
     leaves.change(0x8000_0006, |leaf| {
         leaf.ecx = 1024 << 16 | SIXTEEN_WAYS | 1 << 8 | LINE;
         // In units of 512 KiB.
-        leaf.edx = 32 << 18 | SIXTEEN_WAYS | 1 << 8 | LINE;
+        leaf.edx = if last_level == 3 { 32 << 18 | SIXTEEN_WAYS | 1 << 8 | LINE } else { 0 };
     });
 }

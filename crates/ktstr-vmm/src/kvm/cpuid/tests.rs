@@ -94,9 +94,10 @@ fn check(vendor: CpuVendor, topology: &Topology, cpu: u32) {
         assert_eq!(usize::from(level.processors()), expected.len());
     }
     let caches: Vec<_> = id.get_cache_parameters().unwrap().collect();
-    assert_eq!(caches.len(), 4);
+    assert_eq!(caches.len(), if topology.llc_level() == 3 { 4 } else { 3 });
     for cache in caches {
-        let expected = if cache.level() == 3 { &me.llc_cpus } else { &me.thread_siblings };
+        let expected =
+            if u32::from(cache.level()) == topology.llc_level() { &me.llc_cpus } else { &me.thread_siblings };
         assert_eq!(&same(topology, cpu, order(cache.max_cores_for_cache())), expected, "L{}", cache.level());
         assert_eq!(cache.coherency_line_size(), 64);
     }
@@ -130,6 +131,17 @@ fn every_cpu_of_every_preset_decodes_to_its_place() {
             check(CpuVendor::Amd, &preset.topology, cpu);
         }
     }
+}
+
+#[test]
+fn a_machine_without_an_l3_decodes_to_one_whose_l2_is_last() {
+    let topology = Topology::new(1, 2, 4, 2).unwrap().without_l3();
+    for cpu in 0..topology.total_cpus() {
+        check(CpuVendor::Intel, &topology, cpu);
+        check(CpuVendor::Amd, &topology, cpu);
+    }
+    let reader = Reader(cpuid(&host(CpuVendor::Amd), CpuVendor::Amd, &topology, 0));
+    assert_eq!(reader.cpuid2(0x8000_0006, 0).edx, 0, "the size of an L3 is left");
 }
 
 proptest! {
