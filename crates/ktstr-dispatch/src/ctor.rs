@@ -29,7 +29,7 @@ ctor::declarative::ctor! {
 }
 
 fn enter() {
-    if std::process::id() == 1 && std::path::Path::new(ktstr_guest_init::PARAMS_PATH).exists() {
+    if std::process::id() == 1 && std::path::Path::new(ktstr_wire::GUEST_MARKER).exists() {
         ktstr_guest_init::run(&guest_function);
     }
     if KTSTR_TESTS.is_empty() && std::env::var_os("NEXTEST").is_none() {

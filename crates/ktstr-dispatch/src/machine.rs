@@ -5,7 +5,7 @@ use crate::env::Settings;
 use crate::evaluate::{Evidence, Expected, evaluate};
 use crate::resolve::{ResolvedScheduler, resolve};
 use anyhow::Context as _;
-use ktstr_guest_init::{GuestParams, PARAMS_PATH};
+use ktstr_guest_init::GuestParams;
 use ktstr_kernel::cache::Cache;
 use ktstr_kernel::find::{FindEnv, FoundKernel, find_kernel};
 use ktstr_scenario::{Assert, SchedulerLaunch};
@@ -13,7 +13,7 @@ use ktstr_topology::{Topology, vm_memory_mib};
 use ktstr_verdict::{
     AssertResult, HarnessFault, HostClass, PerfModeUnavailable, TopologyUnrepresentable, classify_host_error,
 };
-use ktstr_vmm::initramfs::{BaseSpec, build_base_layer, cpio};
+use ktstr_vmm::initramfs::{BaseSpec, build_base_layer};
 use ktstr_vmm::{Accel, AccelChoice, Deadlines, Spoil, Vm, VmConfig, VmRun, choose_accel};
 use ktstr_wire::Nonce;
 use std::path::PathBuf;
@@ -174,14 +174,13 @@ fn configure(
         workload_root_cgroup: entry.workload_root_cgroup.or(entry.scheduler.cgroup_parent).map(str::to_owned),
         env: guest_env(),
     };
-    let mut inline = cpio::Writer::new();
-    inline.file(PARAMS_PATH, 0o644, &serde_json::to_vec(&params).context("failed to encode the guest's parameters")?);
+    let parameters = serde_json::to_vec(&params).context("failed to encode the guest's parameters")?;
     let kernel_image = kernel.vmlinux.clone().unwrap_or_else(|| kernel.image.clone());
     let memory_mib = vm_memory_mib(topology.total_cpus(), entry.memory_mib.unwrap_or(0)).max(MIN_MEMORY_MIB);
     Ok(VmConfig {
         kernel: kernel_image,
         initramfs: vec![base],
-        inline_cpio: inline.finish(),
+        parameters: ktstr_wire::seal(&parameters).context("the guest's parameters cannot travel")?,
         cmdline_extra: entry.scheduler.kargs.iter().map(|k| (*k).to_owned()).collect(),
         topology: topology.clone(),
         memory_mib,
@@ -218,6 +217,8 @@ fn spoil_from_env() -> Spoil {
         "flip" => value.parse().map_or(Spoil::Nothing, Spoil::FlipByte),
         "cut" => value.parse().map_or(Spoil::Nothing, Spoil::CutAt),
         "kill-monitor" => Spoil::KillMonitor,
+        "flip-parameter" => value.parse().map_or(Spoil::Nothing, Spoil::FlipParameter),
+        "cut-parameters" => value.parse().map_or(Spoil::Nothing, Spoil::CutParameters),
         "panic-cpu" => Spoil::PanicCpu,
         "replay" => std::fs::read(value).map_or(Spoil::Nothing, Spoil::Replay),
         _ => Spoil::Nothing,

@@ -1,8 +1,8 @@
 //! The life of PID 1, from its first mount to the power-off.
 
 use crate::link::Link;
-use crate::params::{GuestParams, PARAMS_PATH, PARAMS_SCHEMA};
-use crate::{kmsg, mount, power, readback, reaper};
+use crate::params::{GuestParams, PARAMS_SCHEMA};
+use crate::{kmsg, mount, params, port, power, readback, reaper};
 use anyhow::{Context as _, Result, bail};
 use ktstr_scenario::{Ctx, CtxParams, RunningScheduler, TestFn, observe_idle};
 use ktstr_verdict::{AssertResult, Outcome};
@@ -46,10 +46,10 @@ pub fn run(resolve: &dyn Fn(&str) -> Option<TestFn>) -> ! {
 }
 
 fn open() -> Result<(GuestParams, Link)> {
-    let text = std::fs::read(PARAMS_PATH).with_context(|| format!("failed to read {PARAMS_PATH}"))?;
-    let params: GuestParams = serde_json::from_slice(&text).with_context(|| format!("{PARAMS_PATH} is damaged"))?;
     let cmdline = std::fs::read_to_string("/proc/cmdline").context("failed to read /proc/cmdline")?;
-    let link = Link::open(&cmdline, Nonce(params.nonce))?;
+    port::open(&cmdline)?;
+    let params = params::receive()?;
+    let link = Link::new(Nonce(params.nonce));
     Ok((params, link))
 }
 

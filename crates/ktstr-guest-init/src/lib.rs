@@ -17,4 +17,4 @@ mod readback;
 mod reaper;
 
 pub use init::run;
-pub use params::{GuestParams, PARAMS_PATH, PARAMS_SCHEMA};
+pub use params::{GuestParams, PARAMS_SCHEMA};

@@ -1,11 +1,12 @@
-//! What the host tells the guest: one file in the initramfs, nothing on the kernel's command line.
+//! What the host tells the guest: one sealed parcel, through the channel or as a file, nothing on the kernel's command line.
 
+use crate::port;
+use anyhow::{Context as _, Result};
 use ktstr_scenario::{Assert, SchedulerLaunch};
 use ktstr_topology::Topology;
+use ktstr_wire::{PARAMS_PATH, unseal};
 use serde::{Deserialize, Serialize};
 
-/// The file; its presence is what makes a process with number 1 a guest.
-pub const PARAMS_PATH: &str = "/ktstr/params.json";
 /// Version of [`GuestParams`].
 pub const PARAMS_SCHEMA: u32 = 1;
 
@@ -32,4 +33,20 @@ pub struct GuestParams {
     pub workload_root_cgroup: Option<String>,
     /// Environment of the test.
     pub env: Vec<(String, String)>,
+}
+
+/// Fetches them. Without parameters there is no nonce, and so no frame: the console and the missing hello say it.
+pub fn receive() -> Result<GuestParams> {
+    match port::fetch()? {
+        Some(parcel) => open(&parcel).context("the parameters that came through the channel are damaged"),
+        None => {
+            let parcel = std::fs::read(PARAMS_PATH).with_context(|| format!("failed to read {PARAMS_PATH}"))?;
+            open(&parcel).with_context(|| format!("the parameters in {PARAMS_PATH} are damaged"))
+        }
+    }
+}
+
+/// The seal catches what was lost or changed on the way; the decoder, a host of another version.
+fn open(parcel: &[u8]) -> Result<GuestParams> {
+    serde_json::from_slice(unseal(parcel)?).context("their content is not this version's")
 }

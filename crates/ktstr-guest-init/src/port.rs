@@ -1,20 +1,22 @@
-//! The channel's way out, from user space: no driver, no interrupt, and usable from a signal handler.
+//! The channel, from user space: no driver, no interrupt, and usable from a signal handler.
 
-use anyhow::{Context as _, Result, ensure};
-use ktstr_wire::{DOORBELL, PORT_READY, WINDOW, WINDOW_LEN};
+use anyhow::{Context as _, Result, bail, ensure};
+use ktstr_wire::{DOORBELL, INBOX, INBOX_LEN, MAX_PARCEL, PORT_READY, WINDOW, WINDOW_LEN};
 use std::arch::asm;
 use std::fs::OpenOptions;
 use std::sync::atomic::{AtomicPtr, AtomicU16, Ordering::Relaxed};
 
 /// Word of the command line that holds the data port's number.
 const PORT_WORD: &str = "ktstr.port=";
-/// Word of the command line that says that there is a window, too.
+/// Word of the command line that says that there are windows, too, one for each direction.
 const WINDOW_WORD: &str = "ktstr.window";
 
 /// The data port; 0 before [`open`].
 static PORT: AtomicU16 = AtomicU16::new(0);
 /// The window, where the machine has one.
 static MAPPED: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
+/// The inbox, where the machine has one.
+static MAPPED_INBOX: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Takes the port named on the command line for this thread, and for every thread and process that it starts from now on
 /// (ioperm(2), arch/x86/kernel/ioport.c); makes sure that the device is there.
@@ -26,11 +28,8 @@ pub fn open(cmdline: &str) -> Result<()> {
     PORT.store(number, Relaxed);
     if cmdline.split_ascii_whitespace().any(|word| word == WINDOW_WORD) {
         allow(DOORBELL, 4)?;
-        match map_window() {
-            Ok(window) => MAPPED.store(window, Relaxed),
-            // The port alone carries everything, slowly.
-            Err(e) => eprintln!("ktstr: no window for the channel: {e:#}"),
-        }
+        MAPPED_INBOX.store(map(INBOX, INBOX_LEN)?, Relaxed);
+        MAPPED.store(map(WINDOW, WINDOW_LEN)?, Relaxed);
     }
     Ok(())
 }
@@ -50,6 +49,40 @@ pub fn write(bytes: &[u8]) {
     }
 }
 
+/// All that the host has to say now; `None` where the channel has no way in.
+pub fn fetch() -> Result<Option<Vec<u8>>> {
+    let inbox = MAPPED_INBOX.load(Relaxed);
+    if inbox.is_null() {
+        return Ok(None);
+    }
+    let next = |piece: &mut [u8]| {
+        let length: u32;
+        // SAFETY: `open` took the port; the monitor writes to the inbox only. Without `nomem` the copy comes after.
+        unsafe { asm!("in eax, dx", in("dx") DOORBELL, out("eax") length, options(nostack, preserves_flags)) };
+        // SAFETY: the inbox is INBOX_LEN bytes, and so is `piece`, which is memory of ours; no length of the host's is used.
+        unsafe { std::ptr::copy_nonoverlapping(inbox, piece.as_mut_ptr(), piece.len().min(INBOX_LEN)) };
+        length
+    };
+    gather(next).map(Some)
+}
+
+/// Pieces until there are no more. `next` fills what it is given, and says how much of that is meant.
+fn gather(mut next: impl FnMut(&mut [u8]) -> u32) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut piece = vec![0; INBOX_LEN];
+    loop {
+        let length = next(&mut piece);
+        let Some(said) = usize::try_from(length).ok().and_then(|length| piece.get(..length)) else {
+            bail!("the channel has no way in: its doorbell reads {length:#x}");
+        };
+        if said.is_empty() {
+            return Ok(out);
+        }
+        out.extend_from_slice(said);
+        ensure!(out.len() <= MAX_PARCEL, "the host says more than {MAX_PARCEL} bytes");
+    }
+}
+
 fn allow(port: u16, count: libc::c_ulong) -> Result<()> {
     // SAFETY: ioperm takes three integers.
     let allowed = unsafe { libc::ioperm(libc::c_ulong::from(port), count, 1) };
@@ -61,20 +94,21 @@ fn allow(port: u16, count: libc::c_ulong) -> Result<()> {
     Ok(())
 }
 
-fn map_window() -> Result<*mut u8> {
-    let memory = OpenOptions::new().read(true).write(true).open("/dev/mem").context("failed to open /dev/mem")?;
+fn map(address: u64, length: usize) -> Result<*mut u8> {
+    let memory = OpenOptions::new().read(true).write(true).open("/dev/mem");
+    let memory = memory.context("the channel needs /dev/mem: is the kernel built without DEVMEM?")?;
     // SAFETY: a new mapping at a place of the kernel's choice; the firmware reserves this memory for it.
     let window = unsafe {
         rustix::mm::mmap(
             std::ptr::null_mut(),
-            WINDOW_LEN,
+            length,
             rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE,
             rustix::mm::MapFlags::SHARED,
             &memory,
-            WINDOW,
+            address,
         )
     };
-    Ok(window.context("failed to map it from /dev/mem")?.cast())
+    Ok(window.with_context(|| format!("failed to map the channel's memory at {address:#x} from /dev/mem"))?.cast())
 }
 
 fn read(port: u16) -> u8 {
@@ -106,6 +140,22 @@ fn number_of(cmdline: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_are_gathered_until_there_are_none_and_nobody_s_answer_is_taken_for_one() {
+        let said: Vec<u8> = (0..2 * INBOX_LEN + 3).map(|at| (at % 251) as u8).collect();
+        let mut pieces = said.chunks(INBOX_LEN);
+        let next = |piece: &mut [u8]| {
+            let chunk = pieces.next().unwrap_or_default();
+            piece[..chunk.len()].copy_from_slice(chunk);
+            u32::try_from(chunk.len()).unwrap()
+        };
+        assert_eq!(gather(next).unwrap(), said);
+        assert!(gather(|_| 0).unwrap().is_empty());
+        assert!(gather(|_| u32::MAX).unwrap_err().to_string().contains("no way in"));
+        assert!(gather(|_| 0x1_0001).is_err());
+        assert!(gather(|_| 0x1_0000).unwrap_err().to_string().contains("more than"), "a host without an end");
+    }
 
     #[test]
     fn the_port_is_read_from_the_command_line() {

@@ -13,8 +13,8 @@ pub struct VmConfig {
     pub kernel: PathBuf,
     /// Archives of the initramfs, concatenated in order.
     pub initramfs: Vec<PathBuf>,
-    /// One more archive after them, for what only this run needs.
-    pub inline_cpio: Vec<u8>,
+    /// What only this run's guest needs to know, sealed ([`ktstr_wire::seal`]); how it travels is up to the accelerator.
+    pub parameters: Vec<u8>,
     /// Words added to the kernel's command line.
     pub cmdline_extra: Vec<String>,
     /// The machine's shape.
@@ -46,12 +46,33 @@ pub enum Spoil {
     FlipByte(u64),
     /// Drops the guest's stream from this byte on.
     CutAt(u64),
+    /// Flips the lowest bit of this byte of the parameters.
+    FlipParameter(usize),
+    /// Drops the parameters from this byte on.
+    CutParameters(usize),
     /// Lets the thread of the CPU that speaks first panic (kvm).
     PanicCpu,
     /// Kills the monitor when the test begins.
     KillMonitor,
     /// Answers with a stream kept from an earlier attempt.
     Replay(Vec<u8>),
+}
+
+impl VmConfig {
+    /// What the guest is told: the parameters, spoiled if that was asked for.
+    pub(crate) fn told(&self) -> Vec<u8> {
+        let mut told = self.parameters.clone();
+        match self.spoil {
+            Spoil::FlipParameter(at) => {
+                if let Some(byte) = told.get_mut(at) {
+                    *byte ^= 1;
+                }
+            }
+            Spoil::CutParameters(at) => told.truncate(at),
+            _ => {}
+        }
+        told
+    }
 }
 
 impl Default for VmConfig {
@@ -61,7 +82,7 @@ impl Default for VmConfig {
         Self {
             kernel: PathBuf::new(),
             initramfs: Vec::new(),
-            inline_cpio: Vec::new(),
+            parameters: Vec::new(),
             cmdline_extra: Vec::new(),
             topology,
             memory_mib: 512,

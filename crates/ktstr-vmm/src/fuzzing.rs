@@ -19,11 +19,15 @@ impl Sink for Nowhere {
     fn ended(&self) {}
 }
 
+/// Bytes that wait for the guest: two inboxes, and a piece.
+const WAITING: usize = 2 * ktstr_wire::INBOX_LEN + 5;
+
 /// Accesses of five bytes and more: direction and length, port, data.
 pub fn drive_bus(mut script: &[u8]) {
     let Ok(memory) = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 1 << 20)]) else { return };
     let Ok(interrupt) = EventFd::new(libc::EFD_NONBLOCK) else { return };
-    let bus = Bus::new(Nowhere, memory, interrupt);
+    let bus = Bus::new(Nowhere, memory, interrupt, vec![7; WAITING]);
+    let mut fetched = 0;
     while let [head, low, high, rest @ ..] = script {
         let length = usize::from(head & 0x3f).min(rest.len());
         let (data, tail) = rest.split_at(length);
@@ -31,7 +35,14 @@ pub fn drive_bus(mut script: &[u8]) {
         if head & 0x80 == 0 {
             bus.write(port, data);
         } else {
-            bus.read(port, &mut data.to_vec());
+            let mut data = data.to_vec();
+            bus.read(port, &mut data);
+            if let (ktstr_wire::DOORBELL, [a, b, c, d]) = (port, &data[..]) {
+                let length = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+                assert!(length <= ktstr_wire::INBOX_LEN);
+                fetched += length;
+                assert!(fetched <= WAITING);
+            }
         }
         script = tail;
     }

@@ -196,7 +196,12 @@ impl<'a> Life<'a> {
                 bytes.truncate(keep);
             }
             Spoil::Replay(_) => bytes.clear(),
-            Spoil::Nothing | Spoil::Topology(_) | Spoil::KillMonitor | Spoil::PanicCpu => {}
+            Spoil::Nothing
+            | Spoil::Topology(_)
+            | Spoil::FlipParameter(_)
+            | Spoil::CutParameters(_)
+            | Spoil::KillMonitor
+            | Spoil::PanicCpu => {}
         }
         self.stream.extend_from_slice(&bytes);
         self.transcript.feed(&bytes, micros(self.start.elapsed()));

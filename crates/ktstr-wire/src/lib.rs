@@ -6,6 +6,7 @@ mod emergency;
 mod encode;
 mod frame;
 mod message;
+mod parcel;
 mod port;
 mod transcript;
 
@@ -16,5 +17,6 @@ pub use frame::{HEADER_LEN, MAGIC, MAX_PAYLOAD, TRAILER_LEN, VERSION};
 pub use message::{
     Bye, Hello, Kind, Message, Nonce, PanicReport, ProcessSeen, SCHEMA, SchedulerSeen, Stage, TestReport, When,
 };
-pub use port::{DOORBELL, PORT, PORT_READY, WINDOW, WINDOW_LEN};
+pub use parcel::{MAX_PARCEL, ParcelFault, seal, unseal};
+pub use port::{DOORBELL, GUEST_MARKER, INBOX, INBOX_LEN, PARAMS_PATH, PORT, PORT_READY, WINDOW, WINDOW_LEN};
 pub use transcript::Transcript;

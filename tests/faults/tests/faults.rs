@@ -71,6 +71,13 @@ fn one_flipped_bit_is_never_a_pass() {
 }
 
 #[test]
+fn parameters_that_are_missing_cut_or_changed_are_never_a_pass() {
+    spoiled("cut-parameters:0", "0 bytes are not a parcel");
+    spoiled("cut-parameters:99", "a parcel of ");
+    spoiled("flip-parameter:99", "the checksum of a parcel is wrong");
+}
+
+#[test]
 fn a_stream_of_an_earlier_attempt_is_never_a_pass() {
     let dir = tempfile::tempdir().unwrap();
     let kept = dir.path().join("stream");

@@ -5,6 +5,7 @@ use super::elf_deps::shared_libraries;
 use super::index;
 use super::strip::without_debug_sections;
 use anyhow::{Context as _, Result};
+use ktstr_wire::GUEST_MARKER;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -23,7 +24,7 @@ pub struct BaseSpec {
 }
 
 /// Layout of the layer; part of its key, so that a newer harness never takes an older one's layer.
-const LAYOUT: &str = "ktstr-initramfs-2";
+const LAYOUT: &str = "ktstr-initramfs-3";
 
 /// Layers kept before the least recently used go.
 const KEEP: usize = 16;
@@ -78,6 +79,7 @@ pub fn build_base_layer(spec: &BaseSpec, cache: &Path) -> Result<PathBuf> {
     for directory in ["/proc", "/sys", "/dev", "/tmp", "/run", "/root"] {
         archive.directory(directory);
     }
+    archive.file(GUEST_MARKER, 0o444, b"");
     archive.file("/init", 0o755, &without_debug_sections(&init));
     for (guest, (mode, content)) in &files {
         archive.file(guest, *mode, content);

@@ -1,4 +1,4 @@
-//! The initramfs: a large part that only changes with the binaries, cached by content, and a small one for each run.
+//! The initramfs: a large part that only changes with the binaries, cached by content, and on QEMU a small one for each run.
 
 pub mod cpio;
 mod elf_deps;

@@ -1,12 +1,13 @@
 //! The I/O bus: one serial port, the channel, and what turns a PC off. Whatever the guest does here is answered or ignored;
 //! nothing it says sizes a buffer of ours.
 
+use super::channel::{Inbox, Traffic, take_window};
 use super::layout::{COM1, KEYBOARD_COMMAND, PM1_CONTROL, PM1_ENABLE, PM1_EVENT};
-use ktstr_wire::{DOORBELL, PORT, PORT_READY, WINDOW, WINDOW_LEN};
+use ktstr_wire::{DOORBELL, PORT, PORT_READY};
 use std::io::Write;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
-use vm_memory::{Bytes as _, GuestAddress, GuestMemoryMmap};
+use std::sync::{Arc, Mutex, PoisonError};
+use vm_memory::GuestMemoryMmap;
 use vm_superio::serial::NoEvents;
 use vm_superio::{Serial, Trigger};
 use vmm_sys_util::eventfd::EventFd;
@@ -71,14 +72,24 @@ pub(crate) struct Bus<S: Sink + Clone> {
     serial: Mutex<Serial<Interrupt, NoEvents, ConsoleWriter<S>>>,
     sink: S,
     memory: GuestMemoryMmap,
+    inbox: Inbox,
+    traffic: Arc<Traffic>,
     /// Which fixed events ACPI wants; there are none, but what was written must be read back.
     pm1_enable: AtomicU16,
 }
 
 impl<S: Sink + Clone> Bus<S> {
-    pub fn new(sink: S, memory: GuestMemoryMmap, serial_interrupt: EventFd) -> Self {
+    /// All ports of a machine with this memory; `inbox` is what its guest is told when it asks.
+    pub fn new(sink: S, memory: GuestMemoryMmap, serial_interrupt: EventFd, inbox: Vec<u8>) -> Self {
         let serial = Serial::new(Interrupt(serial_interrupt), ConsoleWriter(sink.clone()));
-        Self { serial: Mutex::new(serial), sink, memory, pm1_enable: AtomicU16::new(0) }
+        let inbox = Inbox::new(inbox);
+        let traffic = Arc::default();
+        Self { serial: Mutex::new(serial), sink, memory, inbox, traffic, pm1_enable: AtomicU16::new(0) }
+    }
+
+    /// What the channel carries, while it does.
+    pub fn traffic(&self) -> Arc<Traffic> {
+        Arc::clone(&self.traffic)
     }
 
     /// Tells the listener that the machine has ended.
@@ -89,8 +100,14 @@ impl<S: Sink + Clone> Bus<S> {
     /// `out`; a string instruction brings many elements at once.
     pub fn write(&self, port: u16, data: &[u8]) -> After {
         match (port, data) {
-            (PORT, bytes) => self.sink.channel(bytes),
-            (DOORBELL, [a, b, c, d]) => self.take_window(u32::from_le_bytes([*a, *b, *c, *d])),
+            (PORT, bytes) => {
+                self.traffic.rang(bytes.len());
+                self.sink.channel(bytes);
+            }
+            (DOORBELL, [a, b, c, d]) => {
+                let length = u32::from_le_bytes([*a, *b, *c, *d]);
+                take_window(&self.memory, &self.traffic, length, |bytes| self.sink.channel(bytes));
+            }
             (COM1..=0x3ff, bytes) => {
                 let mut serial = self.serial.lock().unwrap_or_else(PoisonError::into_inner);
                 for byte in bytes {
@@ -112,22 +129,15 @@ impl<S: Sink + Clone> Bus<S> {
         After::GoOn
     }
 
-    /// What the guest left in the window; a length past its end is none.
-    fn take_window(&self, length: u32) {
-        let mut bytes = [0; WINDOW_LEN];
-        let wanted = usize::try_from(length).ok().and_then(|length| bytes.get_mut(..length));
-        if let Some(bytes) = wanted
-            && self.memory.read_slice(bytes, GuestAddress(WINDOW)).is_ok()
-        {
-            self.sink.channel(bytes);
-        }
-    }
-
     /// `in`; every byte of `data` is written.
     pub fn read(&self, port: u16, data: &mut [u8]) {
         data.fill(FLOATING);
         match port {
             PORT => data.fill(PORT_READY),
+            // One register, not a string of them: a piece that the guest has not looked at must not be overwritten.
+            DOORBELL if data.len() == 4 => {
+                data.copy_from_slice(&self.inbox.next(&self.memory, &self.traffic).to_le_bytes())
+            }
             COM1..=0x3ff => {
                 let mut serial = self.serial.lock().unwrap_or_else(PoisonError::into_inner);
                 data.fill_with(|| serial.read(offset(port)));
@@ -156,8 +166,9 @@ fn offset(port: u16) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ktstr_wire::{INBOX, INBOX_LEN, WINDOW};
     use proptest::prelude::*;
-    use std::sync::Arc;
+    use vm_memory::{Bytes as _, GuestAddress};
 
     #[derive(Clone, Default)]
     struct Seen(Arc<Mutex<(Vec<u8>, usize)>>);
@@ -175,9 +186,13 @@ mod tests {
     }
 
     fn bus() -> (Bus<Seen>, Seen) {
+        bus_that_says(Vec::new())
+    }
+
+    fn bus_that_says(inbox: Vec<u8>) -> (Bus<Seen>, Seen) {
         let seen = Seen::default();
         let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 1 << 20)]).unwrap();
-        (Bus::new(seen.clone(), memory, EventFd::new(libc::EFD_NONBLOCK).unwrap()), seen)
+        (Bus::new(seen.clone(), memory, EventFd::new(libc::EFD_NONBLOCK).unwrap(), inbox), seen)
     }
 
     proptest! {
@@ -201,6 +216,29 @@ mod tests {
             let seen = seen.0.lock().unwrap();
             prop_assert_eq!(&seen.0, &sent);
         }
+
+        #[test]
+        fn what_the_host_says_comes_whole_and_once_whatever_else_the_guest_reads(
+            length in 0..3 * INBOX_LEN, seed in any::<u8>(), widths in prop::collection::vec(0usize..9, 0..24),
+        ) {
+            let said: Vec<u8> = (0..length).map(|at| (at % 251) as u8 ^ seed).collect();
+            let (bus, _) = bus_that_says(said.clone());
+            let mut heard = Vec::new();
+            for width in widths.into_iter().chain([4; 4]) {
+                let mut data = vec![0; width];
+                bus.read(DOORBELL, &mut data);
+                if width == 4 {
+                    let length = u32::from_le_bytes(data[..].try_into().unwrap()) as usize;
+                    prop_assert!(length <= INBOX_LEN);
+                    let mut piece = vec![0; length];
+                    bus.memory.read_slice(&mut piece, GuestAddress(INBOX)).unwrap();
+                    heard.extend(piece);
+                } else {
+                    prop_assert_eq!(data, vec![FLOATING; width]);
+                }
+            }
+            prop_assert!(heard == said, "{} bytes of {}", heard.len(), said.len());
+        }
     }
 
     #[test]
@@ -221,6 +259,19 @@ mod tests {
         }
         bus.write(DOORBELL, &[5]);
         assert_eq!(seen.0.lock().unwrap().0, b"frame");
+        let counts = bus.traffic().counts().map(|(_, count)| count);
+        assert_eq!(counts, [3, 5, 0, 0], "a ring for nothing is a ring");
+    }
+
+    #[test]
+    fn what_was_fetched_is_counted_with_the_answer_that_there_is_no_more() {
+        let (bus, _) = bus_that_says(vec![1; INBOX_LEN + 1]);
+        for expected in [0x1_0000, 1, 0, 0] {
+            let mut data = [0; 4];
+            bus.read(DOORBELL, &mut data);
+            assert_eq!(u32::from_le_bytes(data), expected);
+        }
+        assert_eq!(bus.traffic().counts().map(|(_, count)| count), [0, 0, 4, 0x1_0001]);
     }
 
     #[test]

@@ -94,7 +94,7 @@ fn load_initrd(memory: &GuestMemoryMmap, regions: &[Region], config: &VmConfig, 
         let size = file.metadata().with_context(|| format!("failed to inspect {}", path.display()))?.len();
         files.push((file, path, size));
     }
-    let size = files.iter().map(|(_, _, size)| size).sum::<u64>() + config.inline_cpio.len() as u64;
+    let size = files.iter().map(|(_, _, size)| size).sum::<u64>();
     // The region that the kernel lies in goes on without a gap to the end of the memory below the hole.
     let top = regions.iter().filter(|r| r.end() <= HOLE_START).map(Region::end).max().unwrap_or(0);
     let start = top.saturating_sub(size) & !(PAGE - 1);
@@ -112,7 +112,6 @@ fn load_initrd(memory: &GuestMemoryMmap, regions: &[Region], config: &VmConfig, 
             .with_context(|| format!("failed to read {}", path.display()))?;
         at += size;
     }
-    memory.write_slice(&config.inline_cpio, GuestAddress(at)).context("the initramfs does not fit")?;
     Ok((start, size))
 }
 

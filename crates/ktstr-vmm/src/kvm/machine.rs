@@ -1,6 +1,7 @@
 //! From a [`VmConfig`] to running CPUs.
 
 use super::bus::{Bus, Sink};
+use super::channel::Traffic;
 use super::cpuid::{CpuVendor, cpuid, layout_needs_wide_ids, without_xsave};
 use super::ending::{Ending, Why};
 use super::layout::{ACPI, COM1_IRQ, HIGH_RAM_START, KVM_IDENTITY_MAP, KVM_TSS};
@@ -32,6 +33,7 @@ pub(crate) struct Machine {
     exits: BTreeMap<String, u64>,
     stop: Arc<AtomicBool>,
     ending: Arc<Ending>,
+    traffic: Arc<Traffic>,
     // The memory and the machine must outlive the CPUs, and do: fields are dropped after `Drop::drop` has joined them.
     vm: VmFd,
     _memory: GuestMemoryMmap,
@@ -55,10 +57,12 @@ impl Machine {
         registers::write_tables(&memory)?;
         write_acpi(&memory, topology, &regions)?;
         let fds = create_cpus(&kvm, &vm, topology, entry)?;
-        let bus = Arc::new(Bus::new(sink, memory.clone(), interrupt));
+        let bus = Arc::new(Bus::new(sink, memory.clone(), interrupt, config.told()));
         let stop = Arc::new(AtomicBool::new(false));
         let ending = Arc::new(Ending::default());
-        let mut machine = Self { vcpus: Vec::new(), exits: BTreeMap::new(), stop, ending, vm, _memory: memory };
+        let traffic = bus.traffic();
+        let mut machine =
+            Self { vcpus: Vec::new(), exits: BTreeMap::new(), stop, ending, traffic, vm, _memory: memory };
         for (number, fd) in (0u32..).zip(fds) {
             let vcpu =
                 Vcpu::start(fd, number, Arc::clone(&bus), Arc::clone(&machine.ending), Arc::clone(&machine.stop))
@@ -89,9 +93,10 @@ impl Machine {
             }
         }
         self.exits.extend(statistics::read(&self.vm));
+        self.exits.extend(self.traffic.counts());
     }
 
-    /// Exits to this process by reason, and what KVM counted; complete after [`Machine::stop`].
+    /// Exits to this process by reason, what KVM counted, and what the channel carried; complete after [`Machine::stop`].
     pub fn exits(&self) -> &BTreeMap<String, u64> {
         &self.exits
     }

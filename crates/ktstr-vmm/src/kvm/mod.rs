@@ -2,6 +2,7 @@
 
 mod acpi;
 mod bus;
+mod channel;
 mod cpuid;
 mod ending;
 mod layout;

@@ -184,7 +184,7 @@ mod tests {
 
     fn why(exit: VcpuExit<'_>) -> Option<Why> {
         let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 1 << 20)]).unwrap();
-        let bus = Bus::new(Nowhere, memory, EventFd::new(libc::EFD_NONBLOCK).unwrap());
+        let bus = Bus::new(Nowhere, memory, EventFd::new(libc::EFD_NONBLOCK).unwrap(), Vec::new());
         answer(exit, &bus, &mut Exits::new())
     }
 

@@ -2,8 +2,10 @@
 
 use super::args::{FD_CHANNEL, FD_CONSOLE, FD_INITRD, qemu_arguments};
 use crate::config::{Spoil, VmConfig};
+use crate::initramfs::cpio;
 use anyhow::{Context as _, Result};
 use ktstr_verdict::{KernelUnavailable, ResourceContention};
+use ktstr_wire::PARAMS_PATH;
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -108,7 +110,7 @@ fn pipe() -> Result<(OwnedFd, OwnedFd)> {
         .map_err(|e| anyhow::Error::new(ResourceContention::new(format!("no pipe for the machine: {e}"))))
 }
 
-/// All archives in one anonymous file: nothing to clean up, whatever happens.
+/// All archives in one anonymous file, the last one with the parameters, for QEMU's port has no way in: nothing to clean up, whatever happens.
 fn initrd(config: &VmConfig) -> Result<File> {
     let fd = rustix::fs::memfd_create("ktstr-initramfs", rustix::fs::MemfdFlags::CLOEXEC)
         .context("failed to create the initramfs")?;
@@ -117,6 +119,8 @@ fn initrd(config: &VmConfig) -> Result<File> {
         let mut from = File::open(layer).with_context(|| format!("failed to open {}", layer.display()))?;
         std::io::copy(&mut from, &mut file).context("failed to copy the initramfs: is memory short?")?;
     }
-    file.write_all(&config.inline_cpio).context("failed to copy the initramfs: is memory short?")?;
+    let mut last = cpio::Writer::new();
+    last.file(PARAMS_PATH, 0o644, &config.told());
+    file.write_all(&last.finish()).context("failed to copy the initramfs: is memory short?")?;
     Ok(file)
 }
