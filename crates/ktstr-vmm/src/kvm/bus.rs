@@ -2,6 +2,7 @@
 //! nothing it says sizes a buffer of ours.
 
 use super::channel::{Inbox, Traffic, take_window};
+use super::ioapic::IoApic;
 use super::layout::{COM1, KEYBOARD_COMMAND, PM1_CONTROL, PM1_ENABLE, PM1_EVENT};
 use ktstr_wire::{DOORBELL, PORT, PORT_READY};
 use std::io::Write;
@@ -76,6 +77,8 @@ pub(crate) struct Bus<S: Sink + Clone> {
     traffic: Arc<Traffic>,
     /// Which fixed events ACPI wants; there are none, but what was written must be read back.
     pm1_enable: AtomicU16,
+    /// The one device with memory, where KVM has none of its own.
+    ioapic: Option<IoApic>,
 }
 
 impl<S: Sink + Clone> Bus<S> {
@@ -84,7 +87,24 @@ impl<S: Sink + Clone> Bus<S> {
         let serial = Serial::new(Interrupt(serial_interrupt), ConsoleWriter(sink.clone()));
         let inbox = Inbox::new(inbox);
         let traffic = Arc::default();
-        Self { serial: Mutex::new(serial), sink, memory, inbox, traffic, pm1_enable: AtomicU16::new(0) }
+        Self { serial: Mutex::new(serial), sink, memory, inbox, traffic, pm1_enable: AtomicU16::new(0), ioapic: None }
+    }
+
+    /// With an I/O APIC that KVM leaves to us.
+    pub fn with_ioapic(self, ioapic: Option<IoApic>) -> Self {
+        Self { ioapic, ..self }
+    }
+
+    /// A read from memory that is none.
+    pub fn read_memory(&self, address: u64, data: &mut [u8]) {
+        if !self.ioapic.as_ref().is_some_and(|ioapic| ioapic.read(address, data)) {
+            data.fill(FLOATING);
+        }
+    }
+
+    /// A write to memory that is none; an error is KVM's, which did not take a route of interrupts.
+    pub fn write_memory(&self, address: u64, data: &[u8]) -> Result<(), kvm_ioctls::Error> {
+        self.ioapic.as_ref().map_or(Ok(()), |ioapic| ioapic.write(address, data))
     }
 
     /// What the channel carries, while it does.
@@ -136,7 +156,7 @@ impl<S: Sink + Clone> Bus<S> {
             PORT => data.fill(PORT_READY),
             // One register, not a string of them: a piece that the guest has not looked at must not be overwritten.
             DOORBELL if data.len() == 4 => {
-                data.copy_from_slice(&self.inbox.next(&self.memory, &self.traffic).to_le_bytes())
+                data.copy_from_slice(&self.inbox.next(&self.memory, &self.traffic).to_le_bytes());
             }
             COM1..=0x3ff => {
                 let mut serial = self.serial.lock().unwrap_or_else(PoisonError::into_inner);

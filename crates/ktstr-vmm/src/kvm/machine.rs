@@ -4,10 +4,12 @@ use super::bus::{Bus, Sink};
 use super::channel::Traffic;
 use super::cpuid::{CpuVendor, cpuid, layout_needs_wide_ids, without_xsave};
 use super::ending::{Ending, Why};
+use super::ioapic::{IoApic, PINS};
 use super::layout::{ACPI, COM1_IRQ, HIGH_RAM_START, KVM_IDENTITY_MAP, KVM_TSS};
 use super::loader::{Entry, load};
 use super::memory::{Region, node_sizes, regions};
 use super::probe::probe;
+use super::registers::ApicMode;
 use super::vcpu::{Vcpu, install_kick_handler};
 use super::{acpi, registers, statistics};
 use crate::cmdline::{Monitor, kernel_command_line};
@@ -17,8 +19,8 @@ use anyhow::{Context as _, Result, ensure};
 use ktstr_topology::{ApicLayout, Topology};
 use ktstr_verdict::ResourceContention;
 use kvm_bindings::{
-    CpuId, KVM_CAP_HALT_POLL, KVM_CAP_X2APIC_API, KVM_MAX_CPUID_ENTRIES, KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK,
-    KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_userspace_memory_region,
+    CpuId, KVM_CAP_HALT_POLL, KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X2APIC_API, KVM_MAX_CPUID_ENTRIES,
+    KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_userspace_memory_region,
 };
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use std::collections::BTreeMap;
@@ -35,7 +37,7 @@ pub(crate) struct Machine {
     ending: Arc<Ending>,
     traffic: Arc<Traffic>,
     // The memory and the machine must outlive the CPUs, and do: fields are dropped after `Drop::drop` has joined them.
-    vm: VmFd,
+    vm: Arc<VmFd>,
     _memory: GuestMemoryMmap,
 }
 
@@ -48,7 +50,7 @@ impl Machine {
             _ => &config.topology,
         };
         let kvm = Kvm::new().map_err(|e| scarce(e, "opening /dev/kvm"))?;
-        let vm = kvm.create_vm().map_err(|e| scarce(e, "KVM_CREATE_VM"))?;
+        let vm = Arc::new(kvm.create_vm().map_err(|e| scarce(e, "KVM_CREATE_VM"))?);
         let regions = regions(&node_sizes(topology, config.memory_mib));
         let memory = map_memory(&vm, &regions)?;
         let interrupt = interrupts(&vm, topology)?;
@@ -57,7 +59,8 @@ impl Machine {
         registers::write_tables(&memory)?;
         write_acpi(&memory, topology, &regions)?;
         let fds = create_cpus(&kvm, &vm, topology, entry)?;
-        let bus = Arc::new(Bus::new(sink, memory.clone(), interrupt, config.told()));
+        let ioapic = needs_wide_ids(topology).then(|| IoApic::new(Arc::clone(&vm)));
+        let bus = Arc::new(Bus::new(sink, memory.clone(), interrupt, config.told()).with_ioapic(ioapic));
         let stop = Arc::new(AtomicBool::new(false));
         let ending = Arc::new(Ending::default());
         let traffic = bus.traffic();
@@ -145,15 +148,19 @@ fn map_memory(vm: &VmFd, regions: &[Region]) -> Result<GuestMemoryMmap> {
     Ok(memory)
 }
 
-/// The controllers live in the kernel; the answer rings the serial port's line.
+/// The controllers live in the kernel, but for the I/O APIC of a machine whose ids are too wide for it; the answer rings the
+/// serial port's line.
 fn interrupts(vm: &VmFd, topology: &Topology) -> Result<EventFd> {
     vm.set_tss_address(KVM_TSS).map_err(|e| scarce(e, "KVM_SET_TSS_ADDR"))?;
     vm.set_identity_map_address(KVM_IDENTITY_MAP).map_err(|e| scarce(e, "KVM_SET_IDENTITY_MAP_ADDR"))?;
-    vm.create_irq_chip().map_err(|e| scarce(e, "KVM_CREATE_IRQCHIP"))?;
-    if layout_needs_wide_ids(topology, &ApicLayout::of(topology)) {
+    if needs_wide_ids(topology) {
+        let split = kvm_enable_cap { cap: KVM_CAP_SPLIT_IRQCHIP, args: [PINS as u64, 0, 0, 0], ..Default::default() };
+        vm.enable_cap(&split).map_err(|e| scarce(e, "KVM_CAP_SPLIT_IRQCHIP"))?;
         let flags = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
         let cap = kvm_enable_cap { cap: KVM_CAP_X2APIC_API, args: [u64::from(flags), 0, 0, 0], ..Default::default() };
-        vm.enable_cap(&cap).context("this KVM cannot address more than 255 CPUs")?;
+        vm.enable_cap(&cap).context("this KVM cannot address APIC ids past 255")?;
+    } else {
+        vm.create_irq_chip().map_err(|e| scarce(e, "KVM_CREATE_IRQCHIP"))?;
     }
     if topology.total_cpus() > HostTopology::detect().cpus {
         // A CPU that polls for its guest's next wake-up takes the time of another that has work (Documentation/virt/kvm/
@@ -164,6 +171,10 @@ fn interrupts(vm: &VmFd, topology: &Topology) -> Result<EventFd> {
         .map_err(|e| anyhow::Error::new(ResourceContention::new(format!("no eventfd: {e}"))))?;
     vm.register_irqfd(&interrupt, COM1_IRQ).map_err(|e| scarce(e, "KVM_IRQFD"))?;
     Ok(interrupt)
+}
+
+fn needs_wide_ids(topology: &Topology) -> bool {
+    layout_needs_wide_ids(topology, &ApicLayout::of(topology))
 }
 
 fn write_acpi(memory: &GuestMemoryMmap, topology: &Topology, regions: &[Region]) -> Result<()> {
@@ -182,6 +193,7 @@ fn create_cpus(kvm: &Kvm, vm: &VmFd, topology: &Topology, entry: Entry) -> Resul
     if !probe().sees_xcr0 {
         without_xsave(&mut offered);
     }
+    let mode = if needs_wide_ids(topology) { ApicMode::X2Apic } else { ApicMode::XApic };
     let layout = ApicLayout::of(topology);
     let cpus = topology.total_cpus();
     let most = kvm.get_max_vcpus();
@@ -193,7 +205,7 @@ fn create_cpus(kvm: &Kvm, vm: &VmFd, topology: &Topology, entry: Entry) -> Resul
             let leaves = cpuid(&offered, vendor, topology, cpu);
             let leaves = CpuId::from_entries(&leaves).map_err(|e| anyhow::anyhow!("list of CPUID leaves: {e:?}"))?;
             fd.set_cpuid2(&leaves).map_err(|e| scarce(e, "KVM_SET_CPUID2"))?;
-            registers::prepare_any(&fd, cpu == 0)?;
+            registers::prepare_any(&fd, cpu == 0, mode)?;
             if cpu == 0 {
                 registers::prepare_first(&fd, entry)?;
             }

@@ -5,6 +5,7 @@ mod bus;
 mod channel;
 mod cpuid;
 mod ending;
+mod ioapic;
 mod layout;
 mod loader;
 mod machine;

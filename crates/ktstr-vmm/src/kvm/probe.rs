@@ -5,7 +5,7 @@
 
 use super::layout::HIGH_RAM_START;
 use super::loader::Entry;
-use super::registers::{prepare_any, prepare_first, write_tables};
+use super::registers::{ApicMode, prepare_any, prepare_first, write_tables};
 use super::vcpu::{install_kick_handler, kick};
 use anyhow::{Context as _, Result, bail, ensure};
 use ktstr_kernel::cache::Cache;
@@ -106,7 +106,7 @@ impl Tiny {
         let fd = vm.create_vcpu(0).context("no CPU can be created")?;
         let supported = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).context("KVM_GET_SUPPORTED_CPUID")?;
         fd.set_cpuid2(&supported).context("KVM_SET_CPUID2")?;
-        prepare_any(&fd, true)?;
+        prepare_any(&fd, true, ApicMode::XApic)?;
         prepare_first(&fd, Entry::Long(CODE))?;
         let xcr0 = wanted_xcr0(&supported);
         let mut regs = fd.get_regs().context("KVM_GET_REGS")?;

@@ -1,7 +1,7 @@
 //! The state in which a CPU begins: 64-bit mode with the first 4 GiB mapped as they are (Documentation/arch/x86/boot.rst,
 //! "64-bit boot protocol"), or 32-bit mode without paging (PVH).
 
-use super::layout::{BOOT_PARAMS, GDT, PAGE_TABLES, PVH_START_INFO};
+use super::layout::{BOOT_PARAMS, GDT, LOCAL_APIC, PAGE_TABLES, PVH_START_INFO};
 use super::loader::Entry;
 use anyhow::{Context as _, Result};
 use kvm_bindings::{Msrs, kvm_fpu, kvm_lapic_state, kvm_msr_entry, kvm_regs, kvm_segment};
@@ -35,6 +35,11 @@ const MXCSR: u32 = 0x1f80;
 /// IA32_MTRR_DEF_TYPE: enabled, write-back everywhere (SDM volume 3, 13.11.2.1).
 const MTRR_DEF_TYPE: u32 = 0x2ff;
 const MTRR_WRITE_BACK: u64 = 1 << 11 | 6;
+/// IA32_APIC_BASE: its address, first CPU, x2APIC mode, enabled (SDM volume 3, 12.4.4 and 12.12.1).
+const APIC_BASE: u32 = 0x1b;
+const APIC_FIRST_CPU: u64 = 1 << 8;
+const APIC_X2: u64 = 1 << 10;
+const APIC_ENABLED: u64 = 1 << 11;
 /// Offsets of the local APIC's interrupt inputs, and their modes (SDM volume 3, 12.5.1).
 const LVT_LINT0: usize = 0x350;
 const LVT_LINT1: usize = 0x360;
@@ -102,10 +107,25 @@ pub(crate) fn prepare_first(vcpu: &VcpuFd, entry: Entry) -> Result<()> {
     vcpu.set_sregs(&sregs).context("KVM_SET_SREGS")
 }
 
+/// In which mode a CPU's local APIC begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ApicMode {
+    /// Ids of eight bits, until the kernel changes it.
+    XApic,
+    /// Ids of 32 bits. Firmware hands a machine over like this when an id needs them (SDM volume 3, 12.12.8.1): a kernel that
+    /// finds the other mode leaves those CPUs out.
+    X2Apic,
+}
+
 /// What every CPU gets.
-pub(crate) fn prepare_any(vcpu: &VcpuFd, first: bool) -> Result<()> {
+pub(crate) fn prepare_any(vcpu: &VcpuFd, first: bool, mode: ApicMode) -> Result<()> {
     vcpu.set_fpu(&kvm_fpu { fcw: FPU_CONTROL, mxcsr: MXCSR, ..kvm_fpu::default() }).context("KVM_SET_FPU")?;
-    let entries = [kvm_msr_entry { index: MTRR_DEF_TYPE, data: MTRR_WRITE_BACK, ..kvm_msr_entry::default() }];
+    let entry = |index, data| kvm_msr_entry { index, data, ..kvm_msr_entry::default() };
+    let mut entries = vec![entry(MTRR_DEF_TYPE, MTRR_WRITE_BACK)];
+    if mode == ApicMode::X2Apic {
+        let first = if first { APIC_FIRST_CPU } else { 0 };
+        entries.push(entry(APIC_BASE, u64::from(LOCAL_APIC) | APIC_ENABLED | APIC_X2 | first));
+    }
     let msrs = Msrs::from_entries(&entries).map_err(|e| anyhow::anyhow!("list of MSRs: {e:?}"))?;
     let set = vcpu.set_msrs(&msrs).context("KVM_SET_MSRS")?;
     anyhow::ensure!(set == entries.len(), "KVM_SET_MSRS took {set} of {} registers", entries.len());

@@ -108,12 +108,16 @@ fn answer<S: Sink + Clone>(exit: VcpuExit<'_>, bus: &Bus<S>, exits: &mut Exits) 
             count("io_in");
             bus.read(port, data);
         }
-        VcpuExit::MmioRead(_, data) => {
+        VcpuExit::MmioRead(address, data) => {
             count("mmio_read");
-            // No device has memory: a bus without an answer.
-            data.fill(0xff);
+            bus.read_memory(address, data);
         }
-        VcpuExit::MmioWrite(..) => count("mmio_write"),
+        VcpuExit::MmioWrite(address, data) => {
+            count("mmio_write");
+            if let Err(e) = bus.write_memory(address, data) {
+                return Some(Why::Broken(format!("KVM_SET_GSI_ROUTING: {e}")));
+            }
+        }
         // With the interrupt controller in the kernel a halt stays there; this is one that raced with a kick.
         VcpuExit::Hlt => count("halt"),
         VcpuExit::Intr | VcpuExit::IrqWindowOpen => count("interrupt"),
