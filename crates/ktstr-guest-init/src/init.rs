@@ -25,6 +25,7 @@ pub fn run(resolve: &dyn Fn(&str) -> Option<TestFn>) -> ! {
         Ok(opened) => opened,
         Err(e) => {
             // Without a channel there is only the console; the host takes the missing hello for what it is.
+            let e = absent.err().unwrap_or(e);
             eprintln!("ktstr: guest init failed: {e:#}");
             power::off();
         }

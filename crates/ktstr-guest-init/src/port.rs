@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn pieces_are_gathered_until_there_are_none_and_nobody_s_answer_is_taken_for_one() {
-        let said: Vec<u8> = (0..2 * INBOX_LEN + 3).map(|at| (at % 251) as u8).collect();
+        let said: Vec<u8> = (0..=250u8).cycle().take(2 * INBOX_LEN + 3).collect();
         let mut pieces = said.chunks(INBOX_LEN);
         let next = |piece: &mut [u8]| {
             let chunk = pieces.next().unwrap_or_default();

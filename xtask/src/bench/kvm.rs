@@ -65,6 +65,9 @@ pub fn run(initrd: &Path) -> Result<()> {
             f.wall_s, f.user_exits, f.exits, f.peak_kib
         );
     }
+    if let Some(line) = figures.get("ktstr").and_then(|f| channel(&f.by_reason)) {
+        println!("{line}");
+    }
     let docs = workspace_root().join("docs");
     std::fs::create_dir_all(&docs)?;
     std::fs::write(docs.join("bench-boot.json"), serde_json::to_vec_pretty(&figures)?)?;
@@ -76,6 +79,15 @@ pub fn run(initrd: &Path) -> Result<()> {
     ensure!(ours.exits <= microvm.exits, "more exits than microvm");
     ensure!(ours.wall_s < microvm.wall_s, "slower than microvm");
     Ok(())
+}
+
+/// Bytes that one exit of the channel carries, both directions together.
+fn channel(by_reason: &BTreeMap<String, u64>) -> Option<String> {
+    let count = |name: &str| by_reason.get(name).copied();
+    let bytes = count("channel.bytes_out")? + count("channel.bytes_in")?;
+    let exits = count("channel.rings")? + count("channel.fetches")?;
+    let each = bytes.checked_div(exits)?;
+    Some(format!("channel: {bytes} bytes in {exits} exits, {each} bytes an exit"))
 }
 
 /// What runs inside the lab.

@@ -1,6 +1,6 @@
 //! The channel between the guest and its host: a window and a doorbell for each direction, one exit for up to 64 KiB.
 
-use super::layout::HIGH_RAM_START;
+use super::layout::{ACPI, HIGH_RAM_START, LOW_RAM_END};
 use ktstr_wire::{INBOX, INBOX_LEN, WINDOW, WINDOW_LEN};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -8,10 +8,10 @@ use vm_memory::{Bytes as _, GuestAddress, GuestMemoryMmap};
 
 // The windows and the ACPI tables behind them share what the firmware's map reserves.
 const _: () = assert!(
-    super::layout::LOW_RAM_END <= INBOX
+    LOW_RAM_END <= INBOX
         && INBOX + INBOX_LEN as u64 <= WINDOW
-        && WINDOW + WINDOW_LEN as u64 <= super::layout::ACPI
-        && super::layout::ACPI < HIGH_RAM_START
+        && WINDOW + WINDOW_LEN as u64 <= ACPI
+        && ACPI < HIGH_RAM_START
 );
 
 /// What the channel has carried; each exit is a ring of the doorbell, or an `out` to the data port.
