@@ -41,10 +41,10 @@ enum Verb {
     /// Fuzz what a guest can say
     Fuzz(fuzz::Fuzz),
     /// Boot every shape up to 32 CPUs on KVM in the lab
-    Topologies,
+    Topologies(topologies::Topologies),
     /// What `topologies` runs inside the lab
     #[command(hide = true)]
-    TopologiesInside,
+    TopologiesInside(topologies::Topologies),
     /// Measure what was promised
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -72,8 +72,8 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Lab(options) => lab::lab(options),
         Verb::LabGuest => lab::guest(),
         Verb::Fuzz(options) => fuzz::fuzz(options),
-        Verb::Topologies => topologies::topologies(),
-        Verb::TopologiesInside => topologies::inside(),
+        Verb::Topologies(options) => topologies::topologies(options),
+        Verb::TopologiesInside(options) => topologies::inside(options),
         Verb::Bench(bench) => bench::run(bench),
         Verb::Conformance { dir } => {
             ensure!(conformance::run(dir)?, "conformance vectors failed");

@@ -51,6 +51,22 @@ pub fn run_with(test: &str, change: impl FnOnce(&mut Command)) -> Run {
     Run { output, records }
 }
 
+/// A fixture on another shape than its own: a preset, an oddity, or NnNlNcNt.
+pub fn on_shape(test: &str, shape: &str, spoil: Option<&str>) -> Run {
+    run_with(test, |command| {
+        let environment: Vec<_> = command.get_envs().map(|(k, v)| (k.to_owned(), v.map(ToOwned::to_owned))).collect();
+        *command = Command::new(env!("CARGO_BIN_EXE_fixture"));
+        command.args([format!("--ktstr-test-fn={test}"), format!("--ktstr-topo={shape}")]).stdin(Stdio::null());
+        for (name, value) in environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.envs(spoil.map(|spoil| ("KTSTR_SPOIL", spoil)));
+    })
+}
+
 /// Exit code 1, no flag in the record, and the reason on stderr; expect_err of the fixtures has changed nothing.
 pub fn fails_with(run: &Run, why: &str) {
     let stderr = run.stderr();
