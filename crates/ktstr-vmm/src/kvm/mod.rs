@@ -4,6 +4,7 @@ mod acpi;
 mod bus;
 mod cpuid;
 mod ending;
+mod huge;
 mod layout;
 mod loader;
 mod machine;
