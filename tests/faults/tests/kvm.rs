@@ -204,7 +204,10 @@ fn is_locked(lock: &Path) -> bool {
 fn without_huge_pages_performance_mode_is_a_skip_that_names_the_command() {
     if own_huge_pages() {
         let _none = HugePages::set(0);
-        let run = run_with("in_performance_mode", |_| {});
+        let locks = tempfile::tempdir().unwrap();
+        let run = run_with("in_performance_mode", |c| {
+            c.env("KTSTR_LOCK_DIR", locks.path());
+        });
         is_contention(&run, "huge pages of 2 MiB, and 0 are free; run `echo ");
         assert!(run.stderr().contains(" > /proc/sys/vm/nr_hugepages` as root"), "{}", run.stderr());
     }

@@ -9,9 +9,9 @@ use ktstr_verdict::{PerfModeUnavailable, ResourceContention};
 use rustix::fs::{FlockOperation, flock};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::collections::BTreeSet;
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Everybody may add a name, nobody may remove another's: what /tmp has.
@@ -59,7 +59,7 @@ impl Reservation {
         let wanted = guest.iter().map(|llc| llc.cpus as usize).sum::<usize>();
         if wanted > all.len() {
             return Err(anyhow::Error::new(PerfModeUnavailable::new(format!(
-                "the machine has {wanted} CPUs and this process may use {} of the host's, each guest CPU needs one of its own; \
+                "the machine has {wanted} CPUs and this process may use {} of the host's; each guest CPU needs one of its own: \
                  choose a smaller topology or a larger host",
                 all.len()
             ))));
@@ -74,7 +74,7 @@ impl Reservation {
         match busy {
             Some(Busy { cpu, file }) if held.len() < wanted => {
                 Err(anyhow::Error::new(ResourceContention::new(format!(
-                    "the machine needs {wanted} host CPUs of its own and {} are free, host CPU {cpu} for one is reserved by another \
+                    "the machine needs {wanted} host CPUs of its own and {} are free; host CPU {cpu}, for one, is reserved by another \
                      run (lock file {})",
                     held.len(),
                     file.display()
@@ -149,8 +149,8 @@ fn open(path: &Path) -> std::io::Result<File> {
 
 fn create(dir: &Path) -> Result<()> {
     if !dir.is_dir() {
-        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(dir).with_context(|| refused(dir))?;
-        // The umask has taken its part; another run that was quicker has done the same.
+        std::fs::create_dir_all(dir).with_context(|| refused(dir))?;
+        // Not ours to change where another user's run was quicker, which has done the same.
         let _ = std::fs::set_permissions(dir, Permissions::from_mode(DIRECTORY_MODE));
     }
     Ok(())
