@@ -31,6 +31,10 @@ pub const VARIABLES: &[Variable] = &[
     var("KTSTR_NO_SKIP_MODE", "presence, even empty: what would be skipped fails"),
     var("KTSTR_NO_PERF_MODE", "skip tests in performance mode"),
     var("KTSTR_PERF_ONLY", "skip tests that are not in performance mode"),
+    var(
+        "KTSTR_LOCK_DIR",
+        "directory of lock files that reserve host CPUs (default `ktstr-locks` in the system's temporary directory)",
+    ),
     var("KTSTR_SIDECAR_DIR", "where records are written"),
     var("KTSTR_RUNS_ROOT", "directory above the run directories"),
     var("KTSTR_RUN_EPOCH", "token of a session: its first writer clears older records"),
@@ -65,6 +69,8 @@ pub struct Settings {
     pub verbose: bool,
     /// `KTSTR_LOG_PASSES`.
     pub log_passes: bool,
+    /// `KTSTR_LOCK_DIR`, or what stands for it.
+    pub lock_dir: PathBuf,
     /// `KTSTR_SCHEDULER`.
     pub scheduler: Option<PathBuf>,
     /// `KTSTR_HOST_CGROUP_PARENT`.
@@ -98,6 +104,8 @@ impl Settings {
             perf_only: text("KTSTR_PERF_ONLY").is_some(),
             verbose: text("KTSTR_VERBOSE").as_deref() == Some("1"),
             log_passes: text("KTSTR_LOG_PASSES").is_some(),
+            lock_dir: path("KTSTR_LOCK_DIR")
+                .unwrap_or_else(|| path("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp")).join("ktstr-locks")),
             scheduler: path("KTSTR_SCHEDULER"),
             host_cgroup_parent: path("KTSTR_HOST_CGROUP_PARENT"),
             cgroup_walk_root: path("KTSTR_CGROUP_WALK_ROOT"),
@@ -150,6 +158,7 @@ mod tests {
         assert!(all_empty.no_skip && !all_empty.cargo_test_mode && all_empty.accel.is_none());
         let unset = Settings::read(&|_| None);
         assert!(!unset.no_skip && unset.overcommit == Ok(1.0));
+        assert_eq!(unset.lock_dir, std::path::Path::new("/tmp/ktstr-locks"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use ktstr_verdict::{
     AssertResult, HarnessFault, HostClass, PerfModeUnavailable, TopologyUnrepresentable, classify_host_error,
 };
 use ktstr_vmm::initramfs::{BaseSpec, build_base_layer};
-use ktstr_vmm::{Accel, AccelChoice, Deadlines, Spoil, Vm, VmConfig, VmRun, choose_accel};
+use ktstr_vmm::{Accel, AccelChoice, Deadlines, Performance, Spoil, Vm, VmConfig, VmRun, choose_accel};
 use ktstr_wire::Nonce;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -95,12 +95,10 @@ fn start(
     let choice = choose_accel(settings.accel.as_deref())?;
     let accel = choice.accel;
     attempt.accel = Some(choice);
-    if entry.performance_mode {
-        return Err(anyhow::Error::new(PerfModeUnavailable::new(if accel == Accel::Kvm {
-            "this version reserves no host CPUs and no huge pages yet, so a test in performance mode would measure its neighbours"
-        } else {
-            "performance mode needs the kvm accelerator, and this machine has none; run on a host with hardware virtualisation"
-        })));
+    if entry.performance_mode && accel != Accel::Kvm {
+        return Err(anyhow::Error::new(PerfModeUnavailable::new(
+            "performance mode needs the kvm accelerator, and this run has none; run on a host with hardware virtualisation",
+        )));
     }
     let kernel = find_kernel(&FindEnv::from_process())?;
     if let Some(skip) = kernel_refused(entry, &kernel)? {
@@ -187,6 +185,7 @@ fn configure(
         nonce,
         deadlines: deadlines(entry, topology),
         accel,
+        performance: entry.performance_mode.then(|| Performance { lock_dir: settings.lock_dir.clone() }),
         verbose: settings.verbose,
         spoil: spoil_from_env(),
     })

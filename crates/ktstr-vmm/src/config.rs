@@ -27,10 +27,19 @@ pub struct VmConfig {
     pub deadlines: Deadlines,
     /// Who executes it.
     pub accel: Accel,
+    /// Performance mode (kvm): huge pages, and host CPUs of its own.
+    pub performance: Option<Performance>,
     /// Console to stderr, and talkative.
     pub verbose: bool,
     /// A fault to inject, for tests of the harness.
     pub spoil: Spoil,
+}
+
+/// What performance mode needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Performance {
+    /// Where the lock files of host CPUs are; made when missing.
+    pub lock_dir: PathBuf,
 }
 
 /// Ways to spoil a run on purpose; each can only turn a pass into a failure.
@@ -89,6 +98,7 @@ impl Default for VmConfig {
             nonce: Nonce(0),
             deadlines: Deadlines::default(),
             accel: Accel::Tcg,
+            performance: None,
             verbose: false,
             spoil: Spoil::Nothing,
         }

@@ -20,7 +20,7 @@ mod vm;
 
 pub use accel::{Accel, AccelChoice, choose_accel};
 pub use cmdline::{Monitor, kernel_command_line};
-pub use config::{Spoil, VmConfig};
+pub use config::{Performance, Spoil, VmConfig};
 pub use deadline::{Deadlines, Phase};
 pub use kvm::{AcpiTable, CpuVendor, acpi_tables, cpuid};
 pub use tcg::{QEMU_PACKAGE, QEMU_PROGRAM, qemu_arguments};

@@ -7,7 +7,7 @@ use crate::kvm::{self, Why};
 use crate::tcg::{Monitor, Pipes};
 use crate::vm::{HostDelay, VmEnd};
 use anyhow::Result;
-use ktstr_verdict::HarnessFault;
+use ktstr_verdict::{HarnessFault, PerfModeUnavailable};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::process::ExitStatus;
@@ -26,6 +26,9 @@ impl Running {
     /// Starts it; everything it says goes to `events`.
     pub fn start(config: &VmConfig, events: &Sender<Event>) -> Result<Self> {
         match config.accel {
+            Accel::Tcg | Accel::Sim if config.performance.is_some() => {
+                Err(anyhow::Error::new(PerfModeUnavailable::new("performance mode needs the kvm accelerator")))
+            }
             Accel::Tcg => {
                 let (monitor, pipes) = Monitor::start(config)?;
                 Ok(Self::Qemu { monitor, readers: start_readers(pipes, events) })

@@ -1,8 +1,19 @@
 //! The host's own shape, from sysfs and the CPUs this process may run on.
 
+pub(crate) mod reserve;
+
 use ktstr_topology::Topology;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
+
+/// A last-level cache, as far as this process may run on its CPUs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HostLlc {
+    /// NUMA node of its first CPU.
+    pub node: u32,
+    /// Its CPUs in ascending order.
+    pub cpus: Vec<u32>,
+}
 
 /// What the host offers, all counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +27,9 @@ pub struct HostTopology {
     /// NUMA nodes.
     pub nodes: u32,
     threads: u32,
+    caches: Vec<HostLlc>,
+    /// Nodes that have memory.
+    memory_nodes: Vec<u32>,
 }
 
 impl HostTopology {
@@ -27,24 +41,49 @@ impl HostTopology {
 
     fn read(sysfs: &Path) -> Self {
         let allowed = allowed_cpus();
-        let mut caches: BTreeSet<Vec<u32>> = BTreeSet::new();
+        let nodes = list_of(&sysfs.join("node/online")).unwrap_or_else(|| vec![0]);
+        let node_of = |cpu: u32| {
+            let of = |node: &&u32| {
+                list_of(&sysfs.join(format!("node/node{node}/cpulist"))).is_some_and(|l| l.contains(&cpu))
+            };
+            nodes.iter().find(of).copied().unwrap_or(0)
+        };
+        let mut caches: BTreeMap<Vec<u32>, u32> = BTreeMap::new();
         let mut threads = 1;
         for cpu in &allowed {
             let dir = sysfs.join(format!("cpu/cpu{cpu}"));
             let last = (0..8).rev().find_map(|i| list_of(&dir.join(format!("cache/index{i}/shared_cpu_list"))));
             let shared = last.unwrap_or_else(|| allowed.clone());
-            caches.insert(shared.into_iter().filter(|c| allowed.contains(c)).collect());
+            let shared = shared.into_iter().filter(|c| allowed.contains(c)).collect();
+            caches.entry(shared).or_insert_with(|| node_of(*cpu));
             let siblings = list_of(&dir.join("topology/thread_siblings_list")).map_or(1, |s| s.len());
             threads = threads.max(siblings);
         }
-        let nodes = list_of(&sysfs.join("node/online")).map_or(1, |n| n.len());
         Self {
             cpus: count(allowed.len()),
             llcs: count(caches.len()).max(1),
-            max_cpus_per_llc: count(caches.iter().map(Vec::len).max().unwrap_or(1)),
-            nodes: count(nodes),
+            max_cpus_per_llc: count(caches.keys().map(Vec::len).max().unwrap_or(1)),
+            nodes: count(nodes.len()),
             threads: count(threads),
+            caches: caches.into_iter().map(|(cpus, node)| HostLlc { node, cpus }).collect(),
+            memory_nodes: list_of(&sysfs.join("node/has_memory")).unwrap_or(nodes),
         }
+    }
+
+    /// The last-level caches.
+    pub(crate) fn caches(&self) -> &[HostLlc] {
+        &self.caches
+    }
+
+    /// Host node for the memory of a guest's node: one after another, and from the first again when they are used up.
+    pub(crate) fn node_for(&self, guest_node: u32) -> u32 {
+        let at = (guest_node as usize).checked_rem(self.memory_nodes.len());
+        at.and_then(|at| self.memory_nodes.get(at)).copied().unwrap_or(0)
+    }
+
+    /// Whether memory can be on the wrong node.
+    pub(crate) fn has_many_memory_nodes(&self) -> bool {
+        self.memory_nodes.len() > 1
     }
 
     /// The host as a uniform topology, if it is one.
@@ -100,5 +139,6 @@ mod tests {
     fn this_host_has_at_least_one_cpu_and_cache() {
         let host = HostTopology::detect();
         assert!(host.cpus >= 1 && host.llcs >= 1 && host.max_cpus_per_llc >= 1);
+        assert_eq!(host.caches.iter().flat_map(|c| &c.cpus).count(), host.cpus as usize);
     }
 }

@@ -4,6 +4,7 @@ use super::bus::{Bus, Sink};
 use super::channel::Traffic;
 use super::cpuid::{CpuVendor, cpuid, layout_needs_wide_ids, without_xsave};
 use super::ending::{Ending, Why};
+use super::huge::whole_pages;
 use super::ioapic::{IoApic, PINS};
 use super::layout::{ACPI, COM1_IRQ, HIGH_RAM_START, KVM_IDENTITY_MAP, KVM_TSS};
 use super::loader::{Entry, load};
@@ -11,10 +12,11 @@ use super::memory::{Region, node_sizes, regions};
 use super::probe::probe;
 use super::registers::ApicMode;
 use super::vcpu::{Vcpu, install_kick_handler};
-use super::{acpi, registers, statistics};
+use super::{acpi, huge, registers, statistics};
 use crate::cmdline::{Monitor, kernel_command_line};
 use crate::config::{Spoil, VmConfig};
 use crate::host::HostTopology;
+use crate::host::reserve::{GuestLlc, Reservation};
 use anyhow::{Context as _, Result, ensure};
 use ktstr_topology::{ApicLayout, Topology};
 use ktstr_verdict::ResourceContention;
@@ -24,6 +26,7 @@ use kvm_bindings::{
 };
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Release};
 use vm_memory::{Bytes as _, GuestAddress, GuestMemoryBackend as _, GuestMemoryMmap};
@@ -39,6 +42,7 @@ pub(crate) struct Machine {
     // The memory and the machine must outlive the CPUs, and do: fields are dropped after `Drop::drop` has joined them.
     vm: Arc<VmFd>,
     _memory: GuestMemoryMmap,
+    _host_cpus: Option<Reservation>,
 }
 
 impl Machine {
@@ -49,10 +53,12 @@ impl Machine {
             Spoil::Topology(other) => other,
             _ => &config.topology,
         };
+        let host_cpus = config.performance.as_ref().map(|p| reserve(&p.lock_dir, topology)).transpose()?;
         let kvm = Kvm::new().map_err(|e| scarce(e, "opening /dev/kvm"))?;
         let vm = Arc::new(kvm.create_vm().map_err(|e| scarce(e, "KVM_CREATE_VM"))?);
-        let regions = regions(&node_sizes(topology, config.memory_mib));
-        let memory = map_memory(&vm, &regions)?;
+        let sizes = node_sizes(topology, config.memory_mib);
+        let regions = regions(&if host_cpus.is_some() { whole_pages(sizes) } else { sizes });
+        let memory = map_memory(&vm, &regions, host_cpus.is_some())?;
         let interrupt = interrupts(&vm, topology)?;
         let cmdline = kernel_command_line(config, Monitor::Kvm);
         let entry = load(&memory, &regions, config, &cmdline)?;
@@ -63,15 +69,22 @@ impl Machine {
         let bus = Arc::new(Bus::new(sink, memory.clone(), interrupt, config.told()).with_ioapic(ioapic));
         let stop = Arc::new(AtomicBool::new(false));
         let ending = Arc::new(Ending::default());
-        let traffic = bus.traffic();
-        let mut machine =
-            Self { vcpus: Vec::new(), exits: BTreeMap::new(), stop, ending, traffic, vm, _memory: memory };
+        let pins: Vec<u32> = host_cpus.iter().flat_map(Reservation::cpus).collect();
+        let mut machine = Self {
+            vcpus: Vec::new(),
+            exits: BTreeMap::new(),
+            stop,
+            ending,
+            traffic: bus.traffic(),
+            vm,
+            _memory: memory,
+            _host_cpus: host_cpus,
+        };
         for (number, fd) in (0u32..).zip(fds) {
-            let vcpu =
-                Vcpu::start(fd, number, Arc::clone(&bus), Arc::clone(&machine.ending), Arc::clone(&machine.stop))
-                    .map_err(|e| {
-                        anyhow::Error::new(ResourceContention::new(format!("no thread for CPU {number}: {e}")))
-                    })?;
+            let (ending, stop) = (Arc::clone(&machine.ending), Arc::clone(&machine.stop));
+            let pin = pins.get(number as usize).copied();
+            let vcpu = Vcpu::start(fd, number, pin, Arc::clone(&bus), ending, stop)
+                .map_err(|e| anyhow::Error::new(ResourceContention::new(format!("no thread for CPU {number}: {e}"))))?;
             machine.vcpus.push(vcpu);
         }
         Ok(machine)
@@ -121,18 +134,33 @@ fn scarce(e: kvm_ioctls::Error, what: &str) -> anyhow::Error {
     }
 }
 
-fn map_memory(vm: &VmFd, regions: &[Region]) -> Result<GuestMemoryMmap> {
+/// Host CPUs for every CPU of the machine, cache by cache.
+fn reserve(locks: &Path, topology: &Topology) -> Result<Reservation> {
+    let host = HostTopology::detect();
+    let caches = topology.llc_cores().into_iter().zip(topology.llc_nodes());
+    let guest: Vec<GuestLlc> = caches
+        .map(|(cores, node)| GuestLlc { node: host.node_for(node), cpus: cores * topology.threads_per_core })
+        .collect();
+    Reservation::take(locks, &guest, host.caches())
+}
+
+fn map_memory(vm: &VmFd, regions: &[Region], huge: bool) -> Result<GuestMemoryMmap> {
     ensure!(
         regions.first().is_some_and(|r| r.end() > HIGH_RAM_START),
         "the first node has less than a mebibyte of memory"
     );
-    let ranges: Vec<(GuestAddress, usize)> =
-        regions.iter().map(|r| Ok((GuestAddress(r.start), usize::try_from(r.size)?))).collect::<Result<_>>()?;
-    let memory = GuestMemoryMmap::from_ranges(&ranges)
-        .map_err(|e| anyhow::Error::new(ResourceContention::new(format!("no memory for the machine: {e}"))))?;
+    let memory = if huge {
+        let host = HostTopology::detect();
+        huge::map(regions, |node| host.has_many_memory_nodes().then(|| host.node_for(node)))?
+    } else {
+        let ranges: Vec<(GuestAddress, usize)> =
+            regions.iter().map(|r| Ok((GuestAddress(r.start), usize::try_from(r.size)?))).collect::<Result<_>>()?;
+        GuestMemoryMmap::from_ranges(&ranges)
+            .map_err(|e| anyhow::Error::new(ResourceContention::new(format!("no memory for the machine: {e}"))))?
+    };
     for (slot, region) in (0u32..).zip(regions) {
         let host = memory.get_host_address(GuestAddress(region.start)).context("a region without a mapping")?;
-        // A hint; without it the guest's memory is mapped page by page where the host does not do so by itself.
+        // A hint, which pages that are huge refuse; without it the guest's memory is mapped page by page where the host does not do so by itself.
         // SAFETY: the range is that of the mapping.
         unsafe { libc::madvise(host.cast(), usize::try_from(region.size)?, libc::MADV_HUGEPAGE) };
         let slot = kvm_userspace_memory_region {

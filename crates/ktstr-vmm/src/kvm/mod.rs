@@ -5,6 +5,7 @@ mod bus;
 mod channel;
 mod cpuid;
 mod ending;
+mod huge;
 mod ioapic;
 mod layout;
 mod loader;

@@ -279,7 +279,7 @@ mod tests {
         let (sender, said) = channel();
         let bus = Bus::new(Said(sender), _memory.clone(), EventFd::new(libc::EFD_NONBLOCK).unwrap(), Vec::new());
         let (ending, stop) = (Arc::new(Ending::default()), Arc::new(AtomicBool::new(false)));
-        let vcpu = Vcpu::start(fd, 0, Arc::new(bus), Arc::clone(&ending), Arc::clone(&stop)).unwrap();
+        let vcpu = Vcpu::start(fd, 0, None, Arc::new(bus), Arc::clone(&ending), Arc::clone(&stop)).unwrap();
         let start = std::time::Instant::now();
         let spoke = loop {
             if ending.get().is_some() || start.elapsed() > LIMIT {

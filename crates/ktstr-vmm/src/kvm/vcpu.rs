@@ -2,6 +2,7 @@
 
 use super::bus::{After, Bus, Sink};
 use super::ending::{Ending, Why};
+use crate::host::reserve::pin;
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,10 +39,11 @@ pub(crate) fn install_kick_handler() {
 }
 
 impl Vcpu {
-    /// Starts the thread. Its end, of whatever kind, is in `ending`.
+    /// Starts the thread, on `host_cpu` alone if there is one. Its end, of whatever kind, is in `ending`.
     pub fn start<S: Sink + Clone + 'static>(
         mut fd: VcpuFd,
         number: u32,
+        host_cpu: Option<u32>,
         bus: Arc<Bus<S>>,
         ending: Arc<Ending>,
         stop: Arc<AtomicBool>,
@@ -49,6 +51,10 @@ impl Vcpu {
         let thread = std::thread::Builder::new().name(format!("vcpu{number}")).spawn(move || {
             let mut exits = Exits::new();
             let run = catch_unwind(AssertUnwindSafe(|| {
+                if let Some(Err(e)) = host_cpu.map(pin) {
+                    ending.set(number, Why::Broken(format!("its thread could not be bound to a host CPU: {e}")), "");
+                    return;
+                }
                 while !stop.load(Acquire) {
                     if let Some(why) = enter(&mut fd, &bus, &mut exits) {
                         ending.set(number, why, &registers(&fd));

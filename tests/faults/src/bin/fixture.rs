@@ -25,6 +25,12 @@ fn says_hello(_ctx: &Ctx) -> Result<AssertResult> {
     Ok(AssertResult::pass())
 }
 
+/// Needs huge pages and a host CPU of its own.
+#[ktstr_test(llcs = 1, cores = 1, threads = 1, duration_s = 1, performance_mode)]
+fn in_performance_mode(ctx: &Ctx) -> Result<AssertResult> {
+    execute_defs(ctx, vec![CgroupDef::named("a").workers(1).work_type(WorkType::SpinWait)])
+}
+
 #[ktstr_test(llcs = 1, cores = 2, threads = 1, duration_s = 1, expect_err)]
 fn expects_an_error(ctx: &Ctx) -> Result<AssertResult> {
     short(ctx)
