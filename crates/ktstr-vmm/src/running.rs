@@ -78,6 +78,14 @@ impl Running {
         }
     }
 
+    /// How long each part of its start took, where this process is the monitor.
+    pub fn phases(&self) -> &[(&'static str, std::time::Duration)] {
+        match self {
+            Self::Qemu { .. } => &[],
+            Self::Kvm(machine) => machine.phases(),
+        }
+    }
+
     /// Exits to this process by reason; complete after [`Running::finish`].
     pub fn exits(&self) -> BTreeMap<String, u64> {
         match self {

@@ -58,7 +58,9 @@ pub struct VmRun {
     pub console: String,
     /// The monitor's own complaints.
     pub monitor_stderr: String,
-    /// Microseconds of each phase.
+    /// Microseconds of each phase: `start` (on KVM of `create`, `load`, `vcpus`, `entry`), `boot` (by the guest's clock
+    /// `guest-kernel` until init, `guest-init` until hello), `attach`, `test`, `shutdown`, `teardown`; `bye` and `total` count
+    /// from the start.
     pub phases_us: BTreeMap<String, u64>,
     /// Exits to the monitor by reason, where this process is the monitor.
     pub exits: BTreeMap<String, u64>,
@@ -93,7 +95,9 @@ impl Vm {
         let mut life = Life::new(&self.config, running, start);
         let end = life.watch(&receiver);
         life.sample_delay();
+        let ended = Instant::now();
         life.running.finish();
+        life.phases_us.insert("teardown".into(), micros(ended.elapsed()));
         // What was on its way when the machine ended.
         while let Ok(event) = receiver.try_recv() {
             life.take(event);
@@ -136,6 +140,9 @@ impl<'a> Life<'a> {
             host_delay: HostDelay::default(),
         };
         life.phases_us.insert("start".into(), micros(start.elapsed()));
+        for (name, took) in life.running.phases() {
+            life.phases_us.insert((*name).into(), micros(*took));
+        }
         if let Spoil::Replay(bytes) = &config.spoil {
             life.transcript.feed(bytes, 0);
         }

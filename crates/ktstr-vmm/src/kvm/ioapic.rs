@@ -9,8 +9,7 @@ use super::layout::IO_APIC;
 use kvm_bindings::{
     KVM_IRQ_ROUTING_MSI, KvmIrqRouting, kvm_irq_routing_entry, kvm_irq_routing_entry__bindgen_ty_1, kvm_irq_routing_msi,
 };
-use kvm_ioctls::VmFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// Lines, and entries of the redirection table.
 pub(crate) const PINS: usize = 24;
@@ -112,16 +111,19 @@ fn low(value: u64) -> u32 {
     u32::try_from(value & u64::from(u32::MAX)).unwrap_or(0)
 }
 
+/// Gives a machine its routes (`KVM_SET_GSI_ROUTING`).
+type SetRoutes = dyn Fn(&KvmIrqRouting) -> Result<(), kvm_ioctls::Error> + Send + Sync;
+
 /// The registers, and the machine whose routes follow them.
 pub(crate) struct IoApic {
     registers: Mutex<Registers>,
-    vm: Arc<VmFd>,
+    set_routes: Box<SetRoutes>,
 }
 
 impl IoApic {
     /// All lines masked; the machine must have been given [`PINS`] lines of a split controller.
-    pub fn new(vm: Arc<VmFd>) -> Self {
-        Self { registers: Mutex::new(Registers::new()), vm }
+    pub fn new(set_routes: impl Fn(&KvmIrqRouting) -> Result<(), kvm_ioctls::Error> + Send + Sync + 'static) -> Self {
+        Self { registers: Mutex::new(Registers::new()), set_routes: Box::new(set_routes) }
     }
 
     /// Answers a read from its memory; `false` for any other address.
@@ -140,7 +142,7 @@ impl IoApic {
         let mut registers = self.registers.lock().unwrap_or_else(PoisonError::into_inner);
         if registers.write(offset, u32::from_le_bytes(value)) {
             // Under the lock: the routes of two CPUs' writes must not overtake each other.
-            self.vm.set_gsi_routing(&routing(registers.messages()))?;
+            (self.set_routes)(&routing(registers.messages()))?;
         }
         Ok(())
     }

@@ -29,6 +29,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Release};
+use std::time::{Duration, Instant};
 use vm_memory::{Bytes as _, GuestAddress, GuestMemoryBackend as _, GuestMemoryMmap};
 use vmm_sys_util::eventfd::EventFd;
 
@@ -39,6 +40,7 @@ pub(crate) struct Machine {
     stop: Arc<AtomicBool>,
     ending: Arc<Ending>,
     traffic: Arc<Traffic>,
+    phases: Vec<(&'static str, Duration)>,
     // The memory and the machine must outlive the CPUs, and do: fields are dropped after `Drop::drop` has joined them.
     vm: Arc<VmFd>,
     _memory: GuestMemoryMmap,
@@ -48,6 +50,7 @@ pub(crate) struct Machine {
 impl Machine {
     /// Builds everything and lets the first CPU go.
     pub fn start<S: Sink + Clone + 'static>(config: &VmConfig, sink: S) -> Result<Self> {
+        let mut clock = Clock::start();
         install_kick_handler();
         let topology = match &config.spoil {
             Spoil::Topology(other) => other,
@@ -60,12 +63,18 @@ impl Machine {
         let regions = regions(&if host_cpus.is_some() { whole_pages(sizes) } else { sizes });
         let memory = map_memory(&vm, &regions, host_cpus.is_some())?;
         let interrupt = interrupts(&vm, topology)?;
+        clock.lap("create");
         let cmdline = kernel_command_line(config, Monitor::Kvm);
         let entry = load(&memory, &regions, config, &cmdline)?;
         registers::write_tables(&memory)?;
         write_acpi(&memory, topology, &regions)?;
+        clock.lap("load");
         let fds = create_cpus(&kvm, &vm, topology, entry)?;
-        let ioapic = needs_wide_ids(topology).then(|| IoApic::new(Arc::clone(&vm)));
+        clock.lap("vcpus");
+        let ioapic = needs_wide_ids(topology).then(|| {
+            let vm = Arc::clone(&vm);
+            IoApic::new(move |routes| vm.set_gsi_routing(routes))
+        });
         let bus = Arc::new(Bus::new(sink, memory.clone(), interrupt, config.told()).with_ioapic(ioapic));
         let stop = Arc::new(AtomicBool::new(false));
         let ending = Arc::new(Ending::default());
@@ -76,6 +85,7 @@ impl Machine {
             stop,
             ending,
             traffic: bus.traffic(),
+            phases: Vec::new(),
             vm,
             _memory: memory,
             _host_cpus: host_cpus,
@@ -87,7 +97,14 @@ impl Machine {
                 .map_err(|e| anyhow::Error::new(ResourceContention::new(format!("no thread for CPU {number}: {e}"))))?;
             machine.vcpus.push(vcpu);
         }
+        clock.lap("entry");
+        machine.phases = clock.laps;
         Ok(machine)
+    }
+
+    /// How long each part of the start took: machine and memory, what is loaded into it, its CPUs, their first entry.
+    pub fn phases(&self) -> &[(&'static str, Duration)] {
+        &self.phases
     }
 
     /// How it ended, once it has.
@@ -115,6 +132,23 @@ impl Machine {
     /// Exits to this process by reason, what KVM counted, and what the channel carried; complete after [`Machine::stop`].
     pub fn exits(&self) -> &BTreeMap<String, u64> {
         &self.exits
+    }
+}
+
+/// Splits a stretch of time into parts.
+struct Clock {
+    since: Instant,
+    laps: Vec<(&'static str, Duration)>,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { since: Instant::now(), laps: Vec::new() }
+    }
+
+    fn lap(&mut self, name: &'static str) {
+        self.laps.push((name, self.since.elapsed()));
+        self.since = Instant::now();
     }
 }
 

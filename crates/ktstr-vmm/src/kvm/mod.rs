@@ -18,10 +18,10 @@ mod statistics;
 mod vcpu;
 
 pub use acpi::{AcpiTable, acpi_tables};
-#[cfg(fuzzing)]
-pub(crate) use bus::Bus;
 pub(crate) use bus::Sink;
 pub use cpuid::{CpuVendor, cpuid};
 pub(crate) use ending::Why;
 pub(crate) use machine::Machine;
 pub(crate) use probe::probe;
+#[cfg(fuzzing)]
+pub(crate) use {bus::Bus, ioapic::IoApic, layout::IO_APIC};

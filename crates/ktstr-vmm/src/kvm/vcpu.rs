@@ -180,6 +180,8 @@ fn registers(fd: &VcpuFd) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kvm::ioapic::IoApic;
+    use crate::kvm::layout::IO_APIC;
     use vm_memory::{GuestAddress, GuestMemoryMmap};
     use vmm_sys_util::eventfd::EventFd;
 
@@ -190,6 +192,23 @@ mod tests {
         fn channel(&self, _: &[u8]) {}
         fn console(&self, _: &[u8]) {}
         fn ended(&self) {}
+    }
+
+    #[test]
+    fn a_route_that_kvm_refuses_ends_the_machine_by_name() {
+        let memory = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 1 << 20)]).unwrap();
+        let refuses = IoApic::new(|_| Err(kvm_ioctls::Error::new(libc::EINVAL)));
+        let bus = Bus::new(Nowhere, memory, EventFd::new(libc::EFD_NONBLOCK).unwrap(), Vec::new());
+        let bus = bus.with_ioapic(Some(refuses));
+        let write = |offset: u64, value: u32| {
+            let data = value.to_le_bytes();
+            answer(VcpuExit::MmioWrite(u64::from(IO_APIC) + offset, &data), &bus, &mut Exits::new())
+        };
+        assert_eq!(write(0, 0x18), None);
+        match write(0x10, 0x30) {
+            Some(Why::Broken(text)) => assert!(text.starts_with("KVM_SET_GSI_ROUTING: "), "{text}"),
+            other => panic!("{other:?}"),
+        }
     }
 
     fn why(exit: VcpuExit<'_>) -> Option<Why> {
