@@ -37,27 +37,23 @@ const NEEDS: &[Need] = &[
     need(Probe::File("/usr/include/seccomp.h"), "libseccomp-dev", "published schedulers link it"),
 ];
 
+/// What virtme-ng needs, which only the bench measures.
+const VIRTME_NEEDS: &[Need] = &[
+    need(Probe::File("/usr/bin/python3"), "python3", "virtme-ng is written in it"),
+    need(Probe::File("/usr/lib/python3/dist-packages/pip"), "python3-pip", "installs virtme-ng"),
+    need(Probe::File("/usr/share/doc/busybox-static"), "busybox-static", "virtme-ng's initramfs is made of it"),
+    need(Probe::File("/usr/sbin/depmod"), "kmod", "virtme-ng finds modules with it"),
+    need(Probe::File("/usr/bin/file"), "file", "virtme-ng reads a kernel's version with it"),
+    need(Probe::File("/usr/lib/systemd/systemd-udevd"), "udev", "names the ports of virtme-ng's guests"),
+];
+
 const fn need(probe: Probe, package: &'static str, why: &'static str) -> Need {
     Need { probe, package, why }
 }
 
 /// Installs what is missing and leaves a complete machine untouched.
 pub fn run_setup() -> Result<()> {
-    let missing: Vec<&Need> = NEEDS.iter().filter(|n| !n.probe.present()).collect();
-    if !missing.is_empty() {
-        say("these packages are missing and will be installed:");
-        for need in &missing {
-            eprintln!("    {:<24} {}", need.package, need.why);
-        }
-        let packages: Vec<&str> = missing.iter().map(|n| n.package).collect();
-        run(as_root("apt-get").args(["-q", "update"])).context("failed to refresh apt's lists")?;
-        let mut install = as_root("apt-get");
-        install.args(["-q", "install", "-y", "--no-install-recommends"]).args(&packages);
-        run(&mut install).with_context(|| format!("failed to install {}", packages.join(" ")))?;
-        if let Some(still) = missing.iter().find(|n| !n.probe.present()) {
-            bail!("`{}` is installed and still not found: is it on PATH?", still.package);
-        }
-    }
+    install(NEEDS)?;
     let nextest = Command::new("cargo")
         .args(["nextest", "--version"])
         .stdout(Stdio::null())
@@ -67,6 +63,31 @@ pub fn run_setup() -> Result<()> {
     if !nextest.success() {
         say("cargo-nextest is missing and will be built");
         run(Command::new("cargo").args(["install", "--locked", "cargo-nextest"]))?;
+    }
+    Ok(())
+}
+
+/// Installs what the bench needs for virtme-ng.
+pub fn run_virtme_setup() -> Result<()> {
+    install(VIRTME_NEEDS)
+}
+
+fn install(needs: &[Need]) -> Result<()> {
+    let missing: Vec<&Need> = needs.iter().filter(|n| !n.probe.present()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    say("these packages are missing and will be installed:");
+    for need in &missing {
+        eprintln!("    {:<24} {}", need.package, need.why);
+    }
+    let packages: Vec<&str> = missing.iter().map(|n| n.package).collect();
+    run(as_root("apt-get").args(["-q", "update"])).context("failed to refresh apt's lists")?;
+    let mut install = as_root("apt-get");
+    install.args(["-q", "install", "-y", "--no-install-recommends"]).args(&packages);
+    run(&mut install).with_context(|| format!("failed to install {}", packages.join(" ")))?;
+    if let Some(still) = missing.iter().find(|n| !n.probe.present()) {
+        bail!("`{}` is installed and still not found: is it on PATH?", still.package);
     }
     Ok(())
 }

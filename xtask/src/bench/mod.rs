@@ -4,6 +4,7 @@ mod boot;
 mod budget;
 mod kvm;
 mod list;
+mod virtme;
 
 use crate::step::{self, cargo};
 use anyhow::Result;

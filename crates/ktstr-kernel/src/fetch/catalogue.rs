@@ -4,7 +4,7 @@ use super::apt::{download, series, target};
 use super::candidate::{Candidate, candidates, sort};
 use super::date::day_of;
 use super::error::FetchError;
-use super::index::{ARCH, parse_packages};
+use super::index::{ARCH, Package, find_package, parse_packages};
 use super::release::parse_release;
 use super::series::suites;
 use super::target::Target;
@@ -20,32 +20,40 @@ pub(super) struct Catalogue {
     pub kernels: Vec<Candidate>,
 }
 
-/// Reads the lists of the machine's own suite and of newer ones, each checked against its signature.
+/// Reads the lists of the machine's own suite and of newer ones, and puts the kernels in them together.
+pub(super) fn read(work: &Path, progress: &dyn Progress) -> Result<Catalogue, FetchError> {
+    let mut kernels = Vec::new();
+    let target = each_suite(work, progress, |suite, text| kernels.extend(candidates(&parse_packages(text), suite)))?;
+    sort(&mut kernels);
+    Ok(Catalogue { target, kernels })
+}
+
+/// The package of this name from the first suite that has it, and the archive it comes from.
+pub(super) fn find(name: &str, work: &Path, progress: &dyn Progress) -> Result<(Target, Option<Package>), FetchError> {
+    let mut found = None;
+    let target = each_suite(work, progress, |_, text| found = found.take().or_else(|| find_package(text, name)))?;
+    Ok((target, found))
+}
+
+/// Calls `take` with the name and the package list of each suite, each list checked against its signature.
 ///
 /// A suite that the mirror does not have, or that is signed by keys of the future, is left out with a note.
-pub(super) fn read(work: &Path, progress: &dyn Progress) -> Result<Catalogue, FetchError> {
+fn each_suite(work: &Path, progress: &dyn Progress, mut take: impl FnMut(&str, &str)) -> Result<Target, FetchError> {
     let series = series()?;
     let target = target(&series)?;
-    let mut kernels = Vec::new();
     for suite in suites(&series, &target.codename, &day_of(unix_now())) {
         match read_suite(&target, &suite, work, progress) {
-            Ok(found) => kernels.extend(found),
+            Ok(text) => take(&suite, &text),
             Err(e @ (FetchError::NotFound { .. } | FetchError::UnknownKey { .. } | FetchError::BadRelease { .. })) => {
                 progress.note(&format!("{suite} is left out: {e}"));
             }
             Err(e) => return Err(e),
         }
     }
-    sort(&mut kernels);
-    Ok(Catalogue { target, kernels })
+    Ok(target)
 }
 
-fn read_suite(
-    target: &Target,
-    suite: &str,
-    work: &Path,
-    progress: &dyn Progress,
-) -> Result<Vec<Candidate>, FetchError> {
+fn read_suite(target: &Target, suite: &str, work: &Path, progress: &dyn Progress) -> Result<String, FetchError> {
     progress.step(&format!("package list of {suite}"));
     let base = format!("{}/dists/{suite}", target.site.trim_end_matches('/'));
     let index = format!("{}/binary-{ARCH}/Packages.xz", target.component);
@@ -64,7 +72,7 @@ fn read_suite(
     let bad = |e: std::io::Error| FetchError::Package { path: packed.clone(), why: e.to_string() };
     let mut packages = String::new();
     xz2::read::XzDecoder::new(std::fs::File::open(&packed).map_err(bad)?).read_to_string(&mut packages).map_err(bad)?;
-    Ok(candidates(&parse_packages(&packages), suite))
+    Ok(packages)
 }
 
 fn unix_now() -> i64 {

@@ -35,6 +35,11 @@ pub(super) fn parse_packages(text: &str) -> Vec<Package> {
         .collect()
 }
 
+/// The package of this name, if the text has it whole.
+pub(super) fn find_package(text: &str, name: &str) -> Option<Package> {
+    stanzas(text).find(|s| s.get("Package") == Some(name)).and_then(package)
+}
+
 fn is_kernel_part(name: &str, suffix: &str) -> bool {
     let name = name.strip_suffix("-unsigned").unwrap_or(name);
     let prefixes = ["linux-image-", "linux-binary-unsigned-", "linux-binary-", "linux-base-", "linux-modules-"];
@@ -90,6 +95,14 @@ pub(super) mod tests {
         let text: String = names.iter().map(|n| stanza(n, "1-1", "")).collect();
         let kept: Vec<String> = parse_packages(&text).into_iter().map(|p| p.name).collect();
         assert_eq!(kept, [names[0], names[3], names[5], names[6]]);
+    }
+
+    #[test]
+    fn a_package_is_found_by_its_whole_name() {
+        let text: String =
+            ["linux-image-6.18-cloud-amd64", "linux-image-6.18-amd64"].map(|n| stanza(n, "6.18-1", "")).concat();
+        assert_eq!(find_package(&text, "linux-image-6.18-amd64").expect("one").name, "linux-image-6.18-amd64");
+        assert_eq!(find_package(&text, "linux-image-6.18"), None);
     }
 
     #[test]
