@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Run, fails_with, fixture, machines, on_kvm, run_with, spoiled};
+use common::{Run, fails_with, fixture, machines, on_kvm, run_with, same_environment, spoiled};
 use rustix::fs::{FlockOperation, flock};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -35,15 +35,10 @@ fn limited(limit: &str, test: &str) -> Run {
     run_with(test, |command| {
         let fixture = command.get_program().to_owned();
         let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-        let environment: Vec<_> = command.get_envs().map(|(k, v)| (k.to_owned(), v.map(ToOwned::to_owned))).collect();
-        *command = Command::new("sh");
-        command.arg("-c").arg(format!("ulimit {limit}; exec \"$0\" \"$@\"")).arg(fixture).args(arguments);
-        for (name, value) in environment {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("ulimit {limit}; exec \"$0\" \"$@\"")).arg(fixture).args(arguments);
+        same_environment(command, &mut shell);
+        *command = shell;
         command.env("KTSTR_ACCEL", "kvm");
     })
 }

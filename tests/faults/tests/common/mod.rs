@@ -51,18 +51,23 @@ pub fn run_with(test: &str, change: impl FnOnce(&mut Command)) -> Run {
     Run { output, records }
 }
 
+/// Gives one command what another was told of its environment.
+pub fn same_environment(from: &Command, to: &mut Command) {
+    for (name, value) in from.get_envs() {
+        match value {
+            Some(value) => to.env(name, value),
+            None => to.env_remove(name),
+        };
+    }
+}
+
 /// A fixture on another shape than its own: a preset, an oddity, or NnNlNcNt.
 pub fn on_shape(test: &str, shape: &str, spoil: Option<&str>) -> Run {
     run_with(test, |command| {
-        let environment: Vec<_> = command.get_envs().map(|(k, v)| (k.to_owned(), v.map(ToOwned::to_owned))).collect();
-        *command = Command::new(env!("CARGO_BIN_EXE_fixture"));
-        command.args([format!("--ktstr-test-fn={test}"), format!("--ktstr-topo={shape}")]).stdin(Stdio::null());
-        for (name, value) in environment {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+        let mut other = Command::new(env!("CARGO_BIN_EXE_fixture"));
+        other.args([format!("--ktstr-test-fn={test}"), format!("--ktstr-topo={shape}")]).stdin(Stdio::null());
+        same_environment(command, &mut other);
+        *command = other;
         command.envs(spoil.map(|spoil| ("KTSTR_SPOIL", spoil)));
     })
 }
