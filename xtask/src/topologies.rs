@@ -1,10 +1,13 @@
-//! `cargo xtask topologies`: every shape up to a number of CPUs boots on KVM in the lab, and reads back exactly.
+//! `cargo xtask topologies`: every shape up to a number of CPUs boots on KVM in the lab, and reads back exactly; two large ones
+//! do so under TCG, which translates once where the lab translates a translator.
 
+use crate::demo::{self, DEFAULT_KERNEL};
 use crate::lab;
-use crate::step::workspace_root;
+use crate::setup::run_setup;
+use crate::step::{self, cargo, workspace_root};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use ktstr_topology::{Topology, oddities, preset, presets};
+use ktstr_topology::{oddities, presets, shape};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -12,51 +15,61 @@ use std::time::Instant;
 const MOST_CPUS: u32 = 32;
 /// Shapes beside the presets: one CPU, threads that are no power of two, many packages, one cache for each core.
 const MORE: [&str; 4] = ["1n1l1c1t", "1n2l3c3t", "1n8l1c1t", "3n6l1c2t"];
+/// Two machines past that number, the second as large as ids of eight bits allow.
+const LARGE: [&str; 2] = ["64cpu-8llc-smt", "1n63l4c1t"];
 
-/// Two machines past that number, one with ids that need more than eight bits: minutes each.
-const LARGE: [&str; 2] = ["64cpu-8llc-smt", "252cpu-14llc-smt"];
-
-/// Which shapes.
+/// Which shapes, and where.
 #[derive(Args, Debug)]
 pub struct Topologies {
-    /// Instead of all up to 32 CPUs: one of 64 and one of 252
+    /// One of 64 CPUs and one of 252 under TCG: six minutes
     #[arg(long, conflicts_with = "shapes")]
     large: bool,
-    /// Instead of all: these presets, oddities or NnNlNcNt
+    /// On this machine under TCG instead of in the lab
+    #[arg(long)]
+    tcg: bool,
+    /// Instead of all up to 32 CPUs: these presets, oddities or NnNlNcNt
     shapes: Vec<String>,
 }
 
-/// Boots them all inside the lab.
+/// Boots them all.
 pub fn topologies(options: &Topologies) -> Result<()> {
-    let mut words = vec!["/lab/xtask", "topologies-inside"];
-    words.extend(if options.large { LARGE.to_vec() } else { options.shapes.iter().map(String::as_str).collect() });
+    let shapes: Vec<&str> = match options.large {
+        true => LARGE.to_vec(),
+        false => options.shapes.iter().map(String::as_str).collect(),
+    };
+    if options.tcg || options.large {
+        run_setup()?;
+        step::run(&mut cargo(&["build", "--quiet", "--locked", "--package", "fault-tests", "--bins"]))?;
+        let kernel = demo::fetch_kernel(DEFAULT_KERNEL)?;
+        let kernel = kernel.dir().display().to_string();
+        return boot(&shapes, &[("KTSTR_ACCEL", "tcg"), ("KTSTR_KERNEL", &kernel)]);
+    }
+    let words: Vec<&str> = ["/lab/xtask", "topologies-inside"].into_iter().chain(shapes).collect();
     lab::run_command(&words, &[])
 }
 
-/// What runs inside: one line a shape, all of them tried.
+/// What runs inside the lab.
 pub fn inside(options: &Topologies) -> Result<()> {
-    let odd = oddities().context("a shape of the list is not valid")?;
-    let mut shapes: Vec<(String, u32)> = Vec::new();
-    for preset in presets() {
-        shapes.push((preset.topology.to_string(), preset.topology.total_cpus()));
-    }
-    for oddity in &odd {
-        shapes.push((oddity.name.to_owned(), oddity.topology.total_cpus()));
-    }
-    for text in MORE {
-        let shape: Topology = text.parse().with_context(|| format!("{text} is not a shape"))?;
-        shapes.push((text.to_owned(), shape.total_cpus()));
-    }
-    if options.shapes.is_empty() {
-        shapes.retain(|(_, cpus)| *cpus <= MOST_CPUS);
-    } else {
-        let cpus = |name: &str| {
-            let odd = odd.iter().find(|o| o.name == name).map(|o| o.topology.total_cpus());
-            odd.or_else(|| preset(name).map(|p| p.topology.total_cpus()))
-                .or_else(|| name.parse::<Topology>().ok().map(|t| t.total_cpus()))
-        };
-        shapes = options.shapes.iter().map(|name| (name.clone(), cpus(name).unwrap_or(0))).collect();
-    }
+    boot(&options.shapes.iter().map(String::as_str).collect::<Vec<_>>(), &[])
+}
+
+/// Every shape that this project knows and the lab can take.
+fn known() -> Result<Vec<String>> {
+    let mut names: Vec<String> = presets().iter().map(|p| p.name.to_owned()).collect();
+    names.extend(oddities().context("a shape of the list is not valid")?.iter().map(|o| o.name.to_owned()));
+    names.extend(MORE.map(str::to_owned));
+    names.retain(|name| shape(name).is_ok_and(|s| s.total_cpus() <= MOST_CPUS));
+    Ok(names)
+}
+
+/// One line a shape, all of them tried.
+fn boot(names: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+    let names = if names.is_empty() { known()? } else { names.iter().map(|n| (*n).to_owned()).collect() };
+    let sized = names.into_iter().map(|name| {
+        let cpus = shape(&name).with_context(|| format!("{name} is not a shape"))?.total_cpus();
+        Ok((name, cpus))
+    });
+    let mut shapes = sized.collect::<Result<Vec<_>>>()?;
     shapes.sort_by_key(|(_, cpus)| *cpus);
     let mut failed = Vec::new();
     for (shape, cpus) in &shapes {
@@ -64,6 +77,7 @@ pub fn inside(options: &Topologies) -> Result<()> {
         let output = Command::new(workspace_root().join("target/debug/fixture"))
             .args(["--ktstr-test-fn=says_hello", &format!("--ktstr-topo={shape}")])
             .env("NEXTEST", "1")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .output()
             .context("failed to start the test")?;

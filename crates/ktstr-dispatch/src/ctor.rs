@@ -11,7 +11,7 @@ use crate::registry::{KTSTR_TESTS, find, real_entries};
 use crate::run::{host_offer, run_name, run_on_topology};
 use crate::{names, verifier};
 use ktstr_scenario::TestFn;
-use ktstr_topology::{Topology, TopologyError, oddities, preset};
+use ktstr_topology::shape;
 use std::collections::HashSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -83,18 +83,6 @@ fn refuse(name: &str, what: &str) -> i32 {
     REFUSED
 }
 
-/// A shape in the grammar, or the name of a preset or an oddity.
-fn shape_of(text: &str) -> Result<Topology, String> {
-    if let Some(preset) = preset(text) {
-        return Ok(preset.topology.clone());
-    }
-    let odd = oddities().map_err(|e| e.to_string())?;
-    match odd.into_iter().find(|o| o.name == text) {
-        Some(o) => Ok(o.topology),
-        None => text.parse().map_err(|e: TopologyError| e.to_string()),
-    }
-}
-
 fn run_test_fn(name: &str, invocation: &Invocation) -> i32 {
     let Some(entry) = find(&KTSTR_TESTS, name) else {
         eprintln!("ktstr: FAIL: this binary has no test `{name}`");
@@ -104,7 +92,7 @@ fn run_test_fn(name: &str, invocation: &Invocation) -> i32 {
         eprintln!("ktstr: FAIL: --ktstr-test-fn needs --ktstr-topo=NnNlNcNt outside a guest");
         return NOT_MINE;
     };
-    match shape_of(topo) {
+    match shape(topo) {
         Ok(topology) => run_on_topology(entry, topology, &invocation.settings).exit_code(),
         Err(e) => {
             eprintln!("ktstr: FAIL: --ktstr-topo={topo}: {e}");

@@ -11,6 +11,7 @@ mod parse;
 mod preset;
 mod readback;
 mod serial;
+mod shape;
 mod topology;
 
 pub use apic::{ApicLayout, CpuPlace};
@@ -21,4 +22,5 @@ pub use oddity::{Oddity, oddities};
 pub use overcommit::{OvercommitError, cpu_budget, parse_overcommit};
 pub use preset::{Preset, preset, presets};
 pub use readback::{CpuSeen, NodeSeen, ReadBack, ReadBackMismatch};
+pub use shape::shape;
 pub use topology::{Topology, TopologyError};
