@@ -1,7 +1,9 @@
 //! Workers: forked processes that count what they do in shared memory.
 
+mod manner;
 mod slot;
 mod spawn;
 
+pub use manner::{Manner, MemPolicy, Policy};
 pub(crate) use slot::{Checkpoint, Seen, Shared, now_ns, quantile_ns};
 pub(crate) use spawn::Crew;

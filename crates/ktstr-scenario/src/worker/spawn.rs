@@ -1,5 +1,6 @@
 //! A crew: workers forked, held at the start, released together, stopped, and never left behind.
 
+use super::manner::Manner;
 use super::slot::{Checkpoint, Seen, Shared, now_ns};
 use crate::cgroup::Group;
 use crate::children;
@@ -24,7 +25,7 @@ pub struct Crew {
 
 impl Crew {
     /// Forks `count` workers into `group`; they wait for [`start`](Self::start).
-    pub fn gather(work: &WorkType, count: u32, nice: i32, group: Option<&Group>) -> Result<Self> {
+    pub fn gather(work: &WorkType, count: u32, manner: &Manner, group: Option<&Group>) -> Result<Self> {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let shared = Shared::new(count)?;
         let links = work.links(count)?;
@@ -43,15 +44,26 @@ impl Crew {
                     crew.pids.push(pid);
                 }
             }
-            if nice != 0 {
-                rustix::process::setpriority_process(Pid::from_raw(pid), nice)
-                    .with_context(|| format!("failed to set nice {nice}"))?;
+            if manner.nice != 0 {
+                rustix::process::setpriority_process(Pid::from_raw(pid), manner.nice)
+                    .with_context(|| format!("failed to set nice {}", manner.nice))?;
             }
             if let Some(group) = group {
                 group.adopt(pid)?;
             }
         }
         Ok(crew)
+    }
+
+    /// Their processes, by index.
+    pub fn pids(&self) -> &[i32] {
+        &self.pids
+    }
+
+    /// The cpuset of all has changed: CPUs seen from here on are judged by the new one. The answer is what each worker was
+    /// seen on before.
+    pub fn moved(&self) -> Vec<Vec<u32>> {
+        self.shared.moved()
     }
 
     /// Lets all workers go at once.
@@ -139,7 +151,7 @@ mod tests {
     use crate::worker::quantile_ns;
 
     fn run(work: &WorkType, count: u32) -> Vec<Seen> {
-        let crew = Crew::gather(work, count, 0, None).unwrap();
+        let crew = Crew::gather(work, count, &Manner::default(), None).unwrap();
         crew.start();
         // The workload's own duration, not a wait for something to happen.
         std::thread::sleep(Duration::from_millis(300));
@@ -185,10 +197,24 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_crew_leaves_no_process() {
-        let crew = Crew::gather(&WorkType::SpinWait, 3, 0, None).unwrap();
+    fn cpus_seen_before_a_change_are_not_those_after_it() {
+        let crew = Crew::gather(&WorkType::SpinWait, 1, &Manner::default(), None).unwrap();
         crew.start();
-        let pids = crew.pids.clone();
+        let mut before = crew.moved();
+        let start = Instant::now();
+        while before[0].is_empty() && start.elapsed() < STOP_WITHIN {
+            before = crew.moved();
+        }
+        assert!(!before[0].is_empty(), "it was never seen anywhere");
+        crew.shared.head().state.store(2, Release);
+        assert_eq!(crew.moved().len(), 1);
+    }
+
+    #[test]
+    fn a_dropped_crew_leaves_no_process() {
+        let crew = Crew::gather(&WorkType::SpinWait, 3, &Manner::default(), None).unwrap();
+        crew.start();
+        let pids = crew.pids().to_vec();
         drop(crew);
         for pid in pids {
             assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "{pid} is left");
