@@ -13,7 +13,7 @@ mod monitor;
 mod payload;
 mod run;
 pub mod scheduler;
-mod work;
+pub mod work;
 mod worker;
 
 pub use assert::Assert;
@@ -27,4 +27,4 @@ pub use payload::{Payload, RunningPayload};
 pub use run::execute_defs;
 pub use scheduler::{RunningScheduler, Scheduler, SchedulerControl, SchedulerLaunch, SchedulerSpec, observe_idle};
 pub use work::WorkType;
-pub use worker::{MemPolicy, Policy};
+pub use worker::{MemPolicy, Overhead, Policy, Worker, worker_overhead};
