@@ -7,6 +7,7 @@ use ktstr_scenario::{Assert, Ctx, CtxParams};
 use ktstr_topology::Topology;
 use ktstr_verdict::{AssertResult, HarnessFault};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where host_only cgroups live unless `KTSTR_HOST_CGROUP_PARENT` says otherwise.
@@ -37,6 +38,7 @@ pub fn run(entry: &KtstrTestEntry, settings: &Settings) -> anyhow::Result<Assert
         cgroup_walk_root: settings.cgroup_walk_root.clone(),
         host_only: true,
         scheduler_name: "host".to_owned(),
+        control: Arc::default(),
     });
     let result = (entry.func)(&ctx)?;
     Ok(result.merged(ctx.take_outcomes()))

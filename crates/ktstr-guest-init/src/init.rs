@@ -161,6 +161,7 @@ fn call(params: &GuestParams, function: TestFn) -> TestReport {
         cgroup_walk_root: None,
         host_only: false,
         scheduler_name: params.scheduler_name.clone(),
+        control: Arc::default(),
     });
     // The hook has sent the panic already; the report only must not look like a result.
     let result = catch_unwind(AssertUnwindSafe(|| function(&ctx)))

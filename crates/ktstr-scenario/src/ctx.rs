@@ -2,10 +2,12 @@
 
 use crate::assert::Assert;
 use crate::claim::Claim;
+use crate::scheduler::SchedulerControl;
 use ktstr_topology::Topology;
 use ktstr_verdict::{AssertResult, Outcome};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A test: runs in the guest, or on the host for `host_only`.
@@ -28,6 +30,8 @@ pub struct CtxParams {
     pub host_only: bool,
     /// Name of the scheduler under test.
     pub scheduler_name: String,
+    /// Changes it while the test runs.
+    pub control: Arc<SchedulerControl>,
 }
 
 /// A test's view of its machine and its limits.
@@ -84,6 +88,12 @@ impl Ctx {
     #[must_use]
     pub fn scheduler_name(&self) -> &str {
         &self.params.scheduler_name
+    }
+
+    /// Changes the scheduler while the test runs.
+    #[must_use]
+    pub fn scheduler_control(&self) -> &SchedulerControl {
+        &self.params.control
     }
 
     /// A comparison that becomes an outcome: `ctx.claim("p99").value(p99_us).at_most(500)`.

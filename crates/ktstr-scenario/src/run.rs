@@ -3,6 +3,7 @@
 use crate::assert::check_group;
 use crate::cgroup::{CgroupDef, Group, Root};
 use crate::ctx::Ctx;
+use crate::monitor::Monitor;
 use crate::worker::Crew;
 use anyhow::{Context as _, Result, bail, ensure};
 use ktstr_verdict::AssertResult;
@@ -31,16 +32,17 @@ pub fn execute_defs(ctx: &Ctx, defs: Vec<CgroupDef>) -> Result<AssertResult> {
     let mut parties = Vec::with_capacity(defs.len());
     for (def, cpus) in defs.into_iter().zip(cpusets) {
         let group = root.group(&def, cpus.as_deref())?;
-        let crew = Crew::gather(&def.work, def.workers, def.nice, Some(&group))
+        let crew = Crew::gather(&def.work, def.workers, &def.manner, Some(&group))
             .with_context(|| format!("cgroup `{}`", def.name))?;
         parties.push(Party { name: def.name, cpus: cpus.unwrap_or_default(), crew, _group: group });
     }
+    let monitor = Monitor::start(ctx)?;
     let start = Instant::now();
     for party in &parties {
         party.crew.start();
     }
     std::thread::sleep(ctx.duration().saturating_sub(start.elapsed()));
-    let mut result = AssertResult::default();
+    let mut result = monitor.finish();
     for party in parties {
         let ran = start.elapsed();
         let seen = party.crew.stop().with_context(|| format!("cgroup `{}`", party.name))?;

@@ -2,6 +2,7 @@
 
 use crate::cpuset::CpusetSpec;
 use crate::work::WorkType;
+use crate::worker::Manner;
 
 /// A cgroup with its workers: `CgroupDef::named("fast").workers(2).work_type(WorkType::SpinWait).cpu_weight(200)`.
 #[derive(Clone, Debug)]
@@ -11,7 +12,7 @@ pub struct CgroupDef {
     pub(crate) workers: u32,
     pub(crate) work: WorkType,
     pub(crate) cpuset: Option<CpusetSpec>,
-    pub(crate) nice: i32,
+    pub(crate) manner: Manner,
     pub(crate) cpu_weight: Option<u32>,
     pub(crate) cpu_quota_pct: Option<u32>,
     pub(crate) memory_max_mib: Option<u64>,
@@ -25,7 +26,7 @@ impl CgroupDef {
             workers: 1,
             work: WorkType::SpinWait,
             cpuset: None,
-            nice: 0,
+            manner: Manner::default(),
             cpu_weight: None,
             cpu_quota_pct: None,
             memory_max_mib: None,
@@ -52,7 +53,7 @@ impl CgroupDef {
 
     /// Their nice value, -20 to 19.
     pub fn nice(mut self, nice: i32) -> Self {
-        self.nice = nice;
+        self.manner.nice = nice;
         self
     }
 

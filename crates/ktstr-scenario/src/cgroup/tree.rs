@@ -90,6 +90,12 @@ pub struct Group {
 }
 
 impl Group {
+    /// One that is there.
+    #[cfg(test)]
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
     fn set(&self, file: &str, value: &str) -> Result<()> {
         fs::write(self.path.join(file), value).with_context(|| {
             format!(
@@ -97,6 +103,11 @@ impl Group {
                 self.path.display()
             )
         })
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Moves a process into it.

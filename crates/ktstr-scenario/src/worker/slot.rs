@@ -5,10 +5,15 @@
 
 use anyhow::{Context as _, Result};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 /// CPUs a worker can be seen on, in words of 64.
 const CPU_WORDS: usize = 32;
+/// Sets of CPUs a worker can have been seen on: one for each time its cpuset changed, in turn.
+const BANKS: usize = 4;
 /// Steps within each power of two of a latency: an error below 1/16.
 const STEPS: u64 = 16;
 /// Buckets of a histogram over the whole range of u64 nanoseconds.
@@ -26,7 +31,7 @@ pub struct Slot {
     cpu: AtomicU32,
     migrations: AtomicU64,
     wakes: AtomicU64,
-    cpus: [AtomicU64; CPU_WORDS],
+    cpus: [[AtomicU64; CPU_WORDS]; BANKS],
     latency: [AtomicU32; BUCKETS],
 }
 
@@ -35,6 +40,8 @@ pub struct Slot {
 pub struct Head {
     /// 0 before the start, 1 while running, 2 from the end on.
     pub state: AtomicU32,
+    /// How often the workers' cpuset has changed.
+    pub moves: AtomicU32,
     /// Words that pairs of workers hand to each other, one cache line pair each.
     pub start_ns: AtomicU64,
 }
@@ -108,6 +115,31 @@ impl Shared {
         unsafe { &*self.base.byte_add(behind).cast::<Baton>().add(index) }
     }
 
+    /// CPUs that a worker was seen on after so many changes of its cpuset.
+    fn cpus_of(&self, index: usize, moves: u32) -> Vec<u32> {
+        let words = self.slot(index).cpus[moves as usize % BANKS].iter().zip(0u32..);
+        words
+            .flat_map(|(word, i)| {
+                let bits = word.load(Relaxed);
+                (0..64).filter(move |b| bits & (1 << b) != 0).map(move |b| i * 64 + b)
+            })
+            .collect()
+    }
+
+    /// The cpuset has changed, and the kernel has moved everybody: CPUs seen from here on are another set. The answer is what
+    /// each worker was seen on before.
+    pub fn moved(&self) -> Vec<Vec<u32>> {
+        let moves = self.head().moves.load(Relaxed);
+        let before = (0..self.workers).map(|i| self.cpus_of(i, moves)).collect();
+        for index in 0..self.workers {
+            for word in &self.slot(index).cpus[(moves as usize + 1) % BANKS] {
+                word.store(0, Relaxed);
+            }
+        }
+        self.head().moves.store(moves.wrapping_add(1), Release);
+        before
+    }
+
     /// One worker's counters at the end of a run; standing still until then is a gap as well.
     pub fn seen(&self, index: usize, end_ns: u64) -> Seen {
         let slot = self.slot(index);
@@ -118,11 +150,6 @@ impl Shared {
         if final_gap > gap.0 {
             gap = (final_gap, end_ns, slot.cpu.load(Relaxed).saturating_sub(1));
         }
-        let words = slot.cpus.iter().zip(0u32..);
-        let cpus = words.flat_map(|(word, i)| {
-            let bits = word.load(Relaxed);
-            (0..64).filter(move |b| bits & (1 << b) != 0).map(move |b| i * 64 + b)
-        });
         Seen {
             iterations: slot.iterations.load(Relaxed),
             events: slot.events.load(Relaxed),
@@ -131,7 +158,7 @@ impl Shared {
             gap_cpu: gap.2,
             migrations: slot.migrations.load(Relaxed),
             wakes: slot.wakes.load(Relaxed),
-            cpus: cpus.collect(),
+            cpus: self.cpus_of(index, self.head().moves.load(Relaxed)),
             latency: slot
                 .latency
                 .iter()
@@ -218,6 +245,8 @@ impl<'a> Checkpoint<'a> {
         add(&self.slot.iterations, units);
         let gap = now.saturating_sub(self.slot.last_ns.load(Relaxed));
         self.slot.last_ns.store(now, Relaxed);
+        // Read before the CPU is: what is seen after a change was looked for after it.
+        let moves = self.head.moves.load(Acquire);
         let cpu = u32::try_from(rustix::thread::sched_getcpu()).unwrap_or(0);
         // Stored plus one, so that zero says "never".
         let before = self.slot.cpu.load(Relaxed);
@@ -226,8 +255,11 @@ impl<'a> Checkpoint<'a> {
                 add(&self.slot.migrations, 1);
             }
             self.slot.cpu.store(cpu + 1, Relaxed);
-            if let Some(word) = self.slot.cpus.get(cpu as usize / 64) {
-                word.store(word.load(Relaxed) | 1 << (cpu % 64), Relaxed);
+        }
+        if let Some(word) = self.slot.cpus[moves as usize % BANKS].get(cpu as usize / 64) {
+            let (bits, bit) = (word.load(Relaxed), 1 << (cpu % 64));
+            if bits & bit == 0 {
+                word.store(bits | bit, Relaxed);
             }
         }
         if gap > self.slot.gap_ns.load(Relaxed) {

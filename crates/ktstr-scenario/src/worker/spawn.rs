@@ -1,11 +1,23 @@
 //! A crew: workers forked, held at the start, released together, stopped, and never left behind.
 
-use super::slot::{Checkpoint, Seen, Shared, now_ns};
+use super::apply::Prepared;
+use super::checkpoint::{Checkpoint, now_ns};
+use super::cpu_mask::CpuMask;
+use super::fault::Fault;
+use super::handle::Worker;
+use super::manner::Manner;
+use super::nodes::Nodes;
+use super::shared::{Seen, Shared, stage};
 use crate::cgroup::Group;
 use crate::children;
 use crate::work::{Links, WorkType};
-use anyhow::{Context as _, Result};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, kill_process_group, test_kill_process_group, waitid,
+    waitpid,
+};
+use rustix::thread::futex::{self, Flags};
+use rustix::time::Timespec;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::{Duration, Instant};
 
@@ -13,28 +25,44 @@ use std::time::{Duration, Instant};
 const ALL_PORTS: libc::c_ulong = 65536;
 /// How long workers may take to notice the end before they are killed.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How long a worker may take from its fork to the start; a scheduler that never runs it is thrown out by the kernel after 30 s.
+const READY_WITHIN: Duration = Duration::from_secs(40);
+/// How long what a killed worker has forked may take to be gone.
+const GONE_WITHIN: Duration = Duration::from_secs(2);
+/// Longest wait for a worker before looking whether it is alive.
+const LOOK_AFTER: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
 /// The workers of one cgroup.
 pub struct Crew {
     shared: Shared,
     pids: Vec<i32>,
-    // Pipes and the like; held open as long as the workers.
+    /// What each had used when it was ready to start.
+    before: Vec<CpuTime>,
+    // Pipes, files and cgroups below the crew's own; there as long as the workers.
     _links: Links,
 }
 
 impl Crew {
-    /// Forks `count` workers into `group`; they wait for [`start`](Self::start).
-    pub fn gather(work: &WorkType, count: u32, nice: i32, group: Option<&Group>) -> Result<Self> {
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
+    /// Forks `count` workers into `group`, each as `manner` says; they wait for [`start`](Self::start).
+    ///
+    /// # Errors
+    /// A number of workers, parameters or a manner that cannot be, before anything is forked; a system call that failed, by
+    /// name, value and error, before anything starts.
+    pub fn gather(work: &WorkType, count: u32, manner: &Manner, group: Option<&Group>) -> Result<Self> {
+        work.check_count(count)?;
+        let count = usize::try_from(count)?;
+        let prepared = Prepared::new(manner, count)?;
         let shared = Shared::new(count)?;
-        let links = work.links(count)?;
-        let mut crew = Self { shared, pids: Vec::with_capacity(count), _links: links };
+        let links = work.links(count, group.map(Group::path)).with_context(|| work.name())?;
+        let nodes = Nodes::detect();
+        let mut crew =
+            Self { shared, pids: Vec::with_capacity(count), before: Vec::with_capacity(count), _links: links };
         for index in 0..count {
-            // SAFETY: the child only runs `worker`, which touches shared atomics and makes plain system calls until it
+            // SAFETY: the child only runs `live`, which touches shared atomics and makes plain system calls until it
             // leaves with `_exit`: nothing in it allocates, locks or returns.
             let pid = unsafe { libc::fork() };
             match pid {
-                0 => worker(&crew.shared, index, work, &crew._links),
+                0 => live(&crew.shared, index, count, work, &prepared, &crew._links, &nodes),
                 -1 => {
                     return Err(std::io::Error::last_os_error()).context("failed to fork a worker");
                 }
@@ -43,15 +71,57 @@ impl Crew {
                     crew.pids.push(pid);
                 }
             }
-            if nice != 0 {
-                rustix::process::setpriority_process(Pid::from_raw(pid), nice)
-                    .with_context(|| format!("failed to set nice {nice}"))?;
-            }
+            // Both do it, so that it is done whoever is first.
+            let _ = rustix::process::setpgid(Pid::from_raw(pid), Pid::from_raw(pid));
             if let Some(group) = group {
                 group.adopt(pid)?;
             }
+            let slot = crew.shared.slot(index);
+            slot.stage.store(stage::PLACED, Release);
+            let _ = futex::wake(&slot.stage, Flags::empty(), 1);
+        }
+        for index in 0..count {
+            crew.wait_ready(index)?;
+            let before = CpuTime::of(crew.pids[index]);
+            crew.before.push(before);
         }
         Ok(crew)
+    }
+
+    fn wait_ready(&self, index: usize) -> Result<()> {
+        let (slot, pid) = (self.shared.slot(index), self.pids[index]);
+        let since = Instant::now();
+        loop {
+            match slot.stage.load(Acquire) {
+                stage::READY => return Ok(()),
+                stage::FAILED => match slot.fault.load() {
+                    Some(fault) => bail!("worker {index} is not ready to start: {fault}"),
+                    None => bail!("worker {index} is not ready to start"),
+                },
+                now => {
+                    let _ = futex::wait(&slot.stage, Flags::empty(), now, Some(&LOOK_AFTER));
+                }
+            }
+            let dead = Pid::from_raw(pid).is_some_and(|pid| has_ended(pid) != Ok(false));
+            if dead && slot.stage.load(Acquire) == stage::PLACED {
+                bail!("worker {index}, process {pid}, has ended before the start");
+            }
+            if since.elapsed() > READY_WITHIN {
+                let waited = READY_WITHIN.as_secs();
+                bail!("worker {index}, process {pid}, was not ready within {waited} s of its fork: it got no CPU time");
+            }
+        }
+    }
+
+    /// Their processes, by index.
+    pub fn pids(&self) -> &[i32] {
+        &self.pids
+    }
+
+    /// The cpuset of all has changed: CPUs seen from here on are judged by the new one. The answer is what each worker was
+    /// seen on before.
+    pub fn moved(&self) -> Vec<Vec<u32>> {
+        self.shared.moved()
     }
 
     /// Lets all workers go at once.
@@ -60,138 +130,206 @@ impl Crew {
         head.start_ns.store(now_ns(), Release);
         head.state.store(1, Release);
         let everyone = u32::MAX >> 1;
-        let _ = rustix::thread::futex::wake(&head.state, rustix::thread::futex::Flags::empty(), everyone);
+        let _ = futex::wake(&head.state, Flags::empty(), everyone);
+    }
+
+    /// The counters as they are now; CPU times come at the end.
+    #[cfg(test)]
+    pub fn look(&self) -> Vec<Seen> {
+        let now = now_ns();
+        (0..self.pids.len()).map(|i| self.shared.seen(i, now)).collect()
     }
 
     /// Ends the work and reads what was done.
+    ///
+    /// # Errors
+    /// A worker that died, failed or did not stop, by index and reason.
     pub fn stop(mut self) -> Result<Vec<Seen>> {
         let end = now_ns();
         let head = self.shared.head();
         head.state.store(2, Release);
         let everyone = u32::MAX >> 1;
-        let _ = rustix::thread::futex::wake(&head.state, rustix::thread::futex::Flags::empty(), everyone);
+        let _ = futex::wake(&head.state, Flags::empty(), everyone);
         let count = self.pids.len();
-        self.reap(STOP_WITHIN)?;
+        for index in 0..count {
+            let slot = self.shared.slot(index);
+            slot.stage.store(stage::OVER, Release);
+            let _ = futex::wake(&slot.stage, Flags::empty(), 1);
+        }
+        let used = self.reap(STOP_WITHIN)?;
         // Read when nobody writes any more, so that the counters of partners agree.
-        Ok((0..count).map(|i| self.shared.seen(i, end)).collect())
+        let seen = used.into_iter().enumerate().map(|(index, used)| {
+            let used = used.since(self.before[index]);
+            Seen {
+                run_ns: used.run_ns,
+                run_delay_ns: used.run_delay_ns,
+                timeslices: used.timeslices,
+                ..self.shared.seen(index, end)
+            }
+        });
+        Ok(seen.collect())
     }
 
-    fn reap(&mut self, within: Duration) -> Result<()> {
+    /// Waits for all; the answer is what each has used.
+    fn reap(&mut self, within: Duration) -> Result<Vec<CpuTime>> {
         let start = Instant::now();
+        let mut used = vec![CpuTime::default(); self.pids.len()];
         let mut trouble = Vec::new();
         while let Some(&pid) = self.pids.last() {
+            let index = self.pids.len() - 1;
             let Some(raw) = Pid::from_raw(pid) else { break };
-            match waitpid(Some(raw), WaitOptions::NOHANG) {
-                Ok(None) if start.elapsed() > within => {
-                    trouble.push(format!("worker process {pid} did not stop within {} s", within.as_secs()));
-                    let _ = kill_process(raw, Signal::KILL);
-                    let _ = waitpid(Some(raw), WaitOptions::empty());
-                }
-                Ok(None) => {
+            if has_ended(raw) == Ok(false) {
+                if start.elapsed() <= within {
                     std::thread::sleep(Duration::from_millis(1));
                     continue;
                 }
-                Ok(Some((_, status))) if status.exit_status() != Some(0) => {
-                    trouble.push(format!("worker process {pid} ended early: {status:?}"));
-                }
-                Ok(Some(_)) | Err(_) => {}
+                trouble.push(format!("worker {index}, process {pid}, did not stop within {} s", within.as_secs()));
+                let _ = kill_process(raw, Signal::KILL);
             }
+            let _ = waitid(WaitId::Pid(raw), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+            // While it is a zombie its number is its own, and so is its group: nobody else is hit.
+            used[index] = CpuTime::of(pid);
+            let _ = kill_process_group(raw, Signal::KILL);
+            if let Ok(Some((_, status))) = waitpid(Some(raw), WaitOptions::empty())
+                && status.exit_status() != Some(0)
+            {
+                let why = self.shared.slot(index).fault.load().map_or_else(|| format!("{status:?}"), |f| f.to_string());
+                trouble.push(format!("worker {index}, process {pid}, ended early: {why}"));
+            }
+            wait_gone(raw);
             self.pids.pop();
             children::release(pid);
         }
+        trouble.reverse();
         anyhow::ensure!(trouble.is_empty(), "{}", trouble.join("\n"));
-        Ok(())
+        Ok(used)
     }
 }
 
 impl Drop for Crew {
     fn drop(&mut self) {
-        for &pid in &self.pids {
-            if let Some(pid) = Pid::from_raw(pid) {
-                let _ = kill_process(pid, Signal::KILL);
-            }
+        for pid in self.pids.iter().filter_map(|&pid| Pid::from_raw(pid)) {
+            let _ = kill_process_group(pid, Signal::KILL);
+            let _ = kill_process(pid, Signal::KILL);
         }
         let _ = self.reap(STOP_WITHIN);
     }
 }
 
+/// Whether a child has ended; it stays to be waited for.
+fn has_ended(pid: Pid) -> rustix::io::Result<bool> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    waitid(WaitId::Pid(pid), options).map(|ended| ended.is_some())
+}
+
+/// What a worker had forked was killed with its group; its zombies are left to whoever is the parent of orphans.
+fn wait_gone(group: Pid) {
+    let start = Instant::now();
+    while test_kill_process_group(group).is_ok() && lives(group) && start.elapsed() < GONE_WITHIN {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whether a process of the group is no zombie (proc_pid_stat(5): fields 3 and 5).
+fn lives(group: Pid) -> bool {
+    let group = group.as_raw_pid().to_string();
+    std::fs::read_dir("/proc").into_iter().flatten().flatten().any(|entry| {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let fields: Vec<&str> =
+            stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_ascii_whitespace().take(3).collect();
+        matches!(fields[..], [state, _, of] if of == group && state != "Z" && state != "X")
+    })
+}
+
+/// `/proc/PID/schedstat` (kernel: Documentation/scheduler/sched-stats.rst), which a zombie still has.
+#[derive(Clone, Copy, Debug, Default)]
+struct CpuTime {
+    run_ns: u64,
+    run_delay_ns: u64,
+    timeslices: u64,
+}
+
+impl CpuTime {
+    fn of(pid: i32) -> Self {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+        let mut numbers = text.split_ascii_whitespace().map(|n| n.parse().unwrap_or(0));
+        let mut next = || numbers.next().unwrap_or(0);
+        Self { run_ns: next(), run_delay_ns: next(), timeslices: next() }
+    }
+
+    const fn since(self, before: Self) -> Self {
+        Self {
+            run_ns: self.run_ns.saturating_sub(before.run_ns),
+            run_delay_ns: self.run_delay_ns.saturating_sub(before.run_delay_ns),
+            timeslices: self.timeslices.saturating_sub(before.timeslices),
+        }
+    }
+}
+
+/// Leaves the process whatever happens: unwinding past the fork would run the parent's destructors a second time.
+struct Leave;
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        leave(1);
+    }
+}
+
+fn leave(code: i32) -> ! {
+    // SAFETY: `_exit` ends the process at once, without the parent's destructors.
+    unsafe { libc::_exit(code) }
+}
+
 /// The whole life of a worker process.
-fn worker(shared: &Shared, index: usize, work: &WorkType, links: &Links) -> ! {
+fn live(
+    shared: &Shared,
+    index: usize,
+    count: usize,
+    work: &WorkType,
+    manner: &Prepared,
+    links: &Links,
+    nodes: &Nodes,
+) -> ! {
+    let _leave = Leave;
     // A worker whose parent is gone must not spin on.
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    let _ = rustix::process::setpgid(None, None);
     // Nor does it need the channel's port, whose permission would cost every switch to it a look at the bitmap.
     // SAFETY: ioperm takes three integers; this one gives back what was inherited (arch/x86/kernel/ioport.c).
     unsafe { libc::ioperm(0, ALL_PORTS, 0) };
+    let slot = shared.slot(index);
+    while slot.stage.load(Acquire) == stage::FORKED {
+        let _ = futex::wait(&slot.stage, Flags::empty(), stage::FORKED, None);
+    }
+    let home = CpuMask::ALL;
+    let mut worker =
+        Worker { index, count, checkpoint: Checkpoint::new(shared, index, nodes), shared, links, nodes, home };
+    if let Err(fault) = prepare(&mut worker, work, manner) {
+        worker.checkpoint.fault(&fault);
+        slot.stage.store(stage::FAILED, Release);
+        let _ = futex::wake(&slot.stage, Flags::empty(), 1);
+        leave(1);
+    }
+    slot.stage.store(stage::READY, Release);
+    let _ = futex::wake(&slot.stage, Flags::empty(), 1);
     let head = shared.head();
     while head.state.load(Acquire) == 0 {
-        let _ = rustix::thread::futex::wait(&head.state, rustix::thread::futex::Flags::empty(), 0, None);
+        let _ = futex::wait(&head.state, Flags::empty(), 0, None);
     }
-    let checkpoint = Checkpoint::new(shared, index);
-    checkpoint.begin();
-    work.run(index, &checkpoint, shared, links);
-    // SAFETY: `_exit` ends the process at once, without the parent's destructors.
-    unsafe { libc::_exit(0) }
+    worker.checkpoint.begin();
+    if let Err(fault) = work.run(&worker) {
+        worker.checkpoint.fault(&fault);
+        leave(1);
+    }
+    leave(0)
+}
+
+fn prepare(worker: &mut Worker<'_>, work: &WorkType, manner: &Prepared) -> Result<(), Fault> {
+    manner.put_on(worker.index)?;
+    worker.home = CpuMask::allowed()?;
+    work.settle(worker)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::worker::quantile_ns;
-
-    fn run(work: &WorkType, count: u32) -> Vec<Seen> {
-        let crew = Crew::gather(work, count, 0, None).unwrap();
-        crew.start();
-        // The workload's own duration, not a wait for something to happen.
-        std::thread::sleep(Duration::from_millis(300));
-        crew.stop().unwrap()
-    }
-
-    #[test]
-    fn spinning_workers_progress_and_never_wake() {
-        for worker in run(&WorkType::SpinWait, 2) {
-            assert!(worker.iterations > 0 && worker.wakes == 0 && !worker.cpus.is_empty(), "{worker:?}");
-        }
-    }
-
-    #[test]
-    fn yielding_workers_count_their_yields() {
-        for worker in run(&WorkType::YieldHeavy, 2) {
-            assert!(worker.events > 0 && worker.events >= worker.iterations, "{worker:?}");
-        }
-    }
-
-    #[test]
-    fn bursty_workers_sleep_and_wake() {
-        let seen = run(&WorkType::bursty_ms(5, 10), 2);
-        for worker in &seen {
-            assert!(worker.wakes >= 3 && worker.iterations > 0, "{worker:?}");
-        }
-        assert!(quantile_ns(&seen, 0.99).is_some());
-    }
-
-    #[test]
-    fn futex_partners_wake_each_other() {
-        let seen = run(&WorkType::FutexPingPong, 2);
-        let given: u64 = seen.iter().map(|w| w.events).sum();
-        let taken: u64 = seen.iter().map(|w| w.wakes).sum();
-        assert!(given > 10 && taken > 10 && taken <= given, "{seen:?}");
-    }
-
-    #[test]
-    fn pipe_partners_move_bytes() {
-        for worker in run(&WorkType::PipeIo, 2) {
-            assert!(worker.events > 10, "{worker:?}");
-        }
-    }
-
-    #[test]
-    fn a_dropped_crew_leaves_no_process() {
-        let crew = Crew::gather(&WorkType::SpinWait, 3, 0, None).unwrap();
-        crew.start();
-        let pids = crew.pids.clone();
-        drop(crew);
-        for pid in pids {
-            assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "{pid} is left");
-        }
-    }
-}
+#[path = "spawn_tests.rs"]
+mod tests;

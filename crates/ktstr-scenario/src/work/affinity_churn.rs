@@ -1,0 +1,59 @@
+//! Pins itself to one CPU after another.
+
+use super::roam::Roam;
+use super::{TIMES, Work, nanos, within};
+use crate::worker::{Fault, Worker};
+use anyhow::Result;
+use std::time::Duration;
+
+/// Parameters of [`WorkType::AffinityChurn`](super::WorkType::AffinityChurn).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AffinityChurn {
+    /// Time computing on each CPU, 1 µs to 1 h.
+    pub hold: Duration,
+}
+
+impl AffinityChurn {
+    /// 1 ms.
+    pub const DEFAULT: Self = Self { hold: Duration::from_millis(1) };
+}
+
+impl Work for AffinityChurn {
+    fn check(&self) -> Result<()> {
+        within("hold", self.hold, TIMES)
+    }
+
+    fn run(&self, worker: &Worker<'_>) -> Result<(), Fault> {
+        let mut roam = Roam::new(worker);
+        while worker.running() {
+            if roam.pin(worker, 0)? {
+                worker.event(1);
+            }
+            worker.spin(nanos(self.hold));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::WorkType;
+    use crate::work::testing::{run, until};
+    use crate::worker::{CpuMask, Manner};
+
+    #[test]
+    fn it_is_seen_on_every_cpu_it_is_allowed() {
+        let cpus = CpuMask::allowed().unwrap_or(CpuMask::ALL).len() as usize;
+        let seen = run(&WorkType::affinity_churn(), 2, |seen| {
+            seen.iter().all(|w| w.events > 5 && w.cpus.len() >= cpus.min(2))
+        });
+        assert!(cpus < 2 || seen.iter().all(|w| w.migrations > 0), "{seen:?}");
+    }
+
+    #[test]
+    fn it_keeps_to_what_it_is_allowed() {
+        let manner = Manner { affinity: vec![vec![0]], ..Manner::default() };
+        let seen = until(&WorkType::affinity_churn(), 1, &manner, |seen, _| seen[0].events > 5);
+        assert_eq!(seen[0].cpus, [0]);
+    }
+}

@@ -1,0 +1,47 @@
+//! Running one crew until it has done what its test waits for.
+
+use super::WorkType;
+use crate::worker::{Crew, Manner, Seen};
+use std::time::{Duration, Instant};
+
+/// What a loaded machine may take for what takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Starts, looks until `done` says so, and stops.
+pub fn until(work: &WorkType, count: u32, manner: &Manner, mut done: impl FnMut(&[Seen], &Crew) -> bool) -> Vec<Seen> {
+    let crew = Crew::gather(work, count, manner, None).unwrap_or_else(|e| panic!("{e:#}"));
+    watch(crew, &mut done)
+}
+
+/// The same with a crew that is there.
+pub fn watch(crew: Crew, done: &mut dyn FnMut(&[Seen], &Crew) -> bool) -> Vec<Seen> {
+    crew.start();
+    let start = Instant::now();
+    loop {
+        let seen = crew.look();
+        if done(&seen, &crew) {
+            break;
+        }
+        assert!(start.elapsed() < PATIENCE, "it never came: {seen:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let seen = crew.stop().unwrap_or_else(|e| panic!("{e:#}"));
+    assert!(seen.iter().all(|w| w.iterations > 0), "a worker without progress: {seen:?}");
+    seen
+}
+
+/// The usual: a crew as it is by default, until its counters say so.
+pub fn run(work: &WorkType, count: u32, mut done: impl FnMut(&[Seen]) -> bool) -> Vec<Seen> {
+    until(work, count, &Manner::default(), |seen, _| seen.iter().all(|w| w.iterations > 0) && done(seen))
+}
+
+/// What is refused before anything starts, in words.
+pub fn refused(work: &WorkType, count: u32) -> String {
+    format!("{:#}", Crew::gather(work, count, &Manner::default(), None).err().expect("it was not refused"))
+}
+
+/// Whether a process is no more; a zombie only waits for whoever is the parent of orphans here.
+pub fn gone(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.is_empty() || stat.contains(") Z ")
+}
