@@ -19,6 +19,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 pub struct Crew {
     shared: Shared,
     pids: Vec<i32>,
+    /// Longest standstill of each worker that ended in a rest: length, end and CPU.
+    rests: Vec<(u64, u64, u32)>,
     // Pipes and the like; held open as long as the workers.
     _links: Links,
 }
@@ -29,7 +31,7 @@ impl Crew {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let shared = Shared::new(count)?;
         let links = work.links(count)?;
-        let mut crew = Self { shared, pids: Vec::with_capacity(count), _links: links };
+        let mut crew = Self { shared, pids: Vec::with_capacity(count), rests: vec![(0, 0, 0); count], _links: links };
         for index in 0..count {
             // SAFETY: the child only runs `worker`, which touches shared atomics and makes plain system calls until it
             // leaves with `_exit`: nothing in it allocates, locks or returns.
@@ -51,6 +53,14 @@ impl Crew {
             if let Some(group) = group {
                 group.adopt(pid)?;
             }
+            if let Some(cpus) = manner.affinity.get(index).filter(|cpus| !cpus.is_empty()) {
+                let mut set = rustix::thread::CpuSet::new();
+                for cpu in cpus {
+                    set.set(usize::try_from(*cpu)?);
+                }
+                rustix::thread::sched_setaffinity(Pid::from_raw(pid), &set)
+                    .with_context(|| format!("failed to bind a worker to CPUs {cpus:?}"))?;
+            }
         }
         Ok(crew)
     }
@@ -64,6 +74,19 @@ impl Crew {
     /// seen on before.
     pub fn moved(&self) -> Vec<Vec<u32>> {
         self.shared.moved()
+    }
+
+    /// All workers are frozen: what they stood still for so far counts, and nothing more until [`resume`](Self::resume).
+    pub fn rest(&mut self) {
+        let now = now_ns();
+        for (index, rest) in self.rests.iter_mut().enumerate() {
+            *rest = self.shared.standstill(index, now).max(*rest);
+        }
+    }
+
+    /// The workers are about to be thawed.
+    pub fn resume(&self) {
+        self.shared.head().resumed_ns.store(now_ns(), Release);
     }
 
     /// Lets all workers go at once.
@@ -85,7 +108,7 @@ impl Crew {
         let count = self.pids.len();
         self.reap(STOP_WITHIN)?;
         // Read when nobody writes any more, so that the counters of partners agree.
-        Ok((0..count).map(|i| self.shared.seen(i, end)).collect())
+        Ok((0..count).map(|i| self.shared.seen(i, end, self.rests[i])).collect())
     }
 
     fn reap(&mut self, within: Duration) -> Result<()> {
@@ -208,6 +231,33 @@ mod tests {
         assert!(!before[0].is_empty(), "it was never seen anywhere");
         crew.shared.head().state.store(2, Release);
         assert_eq!(crew.moved().len(), 1);
+    }
+
+    #[test]
+    fn a_rest_is_no_standstill_and_what_came_before_it_is() {
+        let signal = |crew: &Crew, signal| {
+            for pid in crew.pids() {
+                kill_process(Pid::from_raw(*pid).unwrap(), signal).unwrap();
+            }
+        };
+        let run = |stop_before_ms: u64, rest_ms: u64| {
+            let mut crew = Crew::gather(&WorkType::SpinWait, 1, &Manner::default(), None).unwrap();
+            crew.start();
+            let start = Instant::now();
+            while crew.shared.slot(0).iterations() == 0 && start.elapsed() < STOP_WITHIN {
+                std::thread::yield_now();
+            }
+            // A stopped process stands still; the times are the workload's own.
+            signal(&crew, Signal::STOP);
+            std::thread::sleep(Duration::from_millis(stop_before_ms));
+            crew.rest();
+            std::thread::sleep(Duration::from_millis(rest_ms));
+            crew.resume();
+            signal(&crew, Signal::CONT);
+            crew.stop().unwrap()[0].gap_ns / 1_000_000
+        };
+        assert!(run(0, 1500) < 1000, "a rest was taken for a standstill");
+        assert!(run(600, 100) >= 600, "a standstill was hidden by the rest after it");
     }
 
     #[test]
