@@ -9,7 +9,7 @@ use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Looks at the directory, a millisecond apart, until it is gone.
 const LOOKS: u32 = 5000;
@@ -22,15 +22,17 @@ pub struct Janitor {
 }
 
 impl Janitor {
-    /// Watches over a cgroup that this process has made.
-    pub fn watch(path: &Path) -> Result<Self> {
-        let path = CString::new(path.as_os_str().as_bytes()).context("a path with a NUL")?;
+    /// Watches over a cgroup that this process has made, and over those above it that go with their last user.
+    pub fn watch(path: &Path, above: &[PathBuf]) -> Result<Self> {
+        let as_c = |path: &Path| CString::new(path.as_os_str().as_bytes()).context("a path with a NUL");
+        let path = as_c(path)?;
+        let above: Vec<CString> = above.iter().map(|path| as_c(path)).collect::<Result<_>>()?;
         let me = pidfd_open(getpid(), PidfdFlags::empty()).context("failed to open this process for the janitor")?;
         // SAFETY: the child only runs `janitor`, which makes plain system calls on memory made before the fork until it
         // leaves with `_exit`: nothing in it allocates, locks or returns.
         match unsafe { libc::fork() } {
             -1 => Err(std::io::Error::last_os_error()).context("failed to fork the janitor"),
-            0 => janitor(&me, &path),
+            0 => janitor(&me, &path, &above),
             pid => {
                 children::claim(pid);
                 Ok(Self { pid })
@@ -48,7 +50,7 @@ impl Drop for Janitor {
     }
 }
 
-fn janitor(parent: &OwnedFd, path: &CStr) -> ! {
+fn janitor(parent: &OwnedFd, path: &CStr, above: &[CString]) -> ! {
     // What is sent to the test's group or terminal is not meant for this process.
     let _ = rustix::process::setsid();
     // Readable once the process has ended (pidfd_open(2)).
@@ -57,6 +59,8 @@ fn janitor(parent: &OwnedFd, path: &CStr) -> ! {
     for _ in 0..LOOKS {
         kill_all(path);
         if remove(path) {
+            // Of the first that somebody else still uses, all above are in use as well.
+            let _ = above.iter().try_for_each(|dir| unlinkat(CWD, dir, AtFlags::REMOVEDIR));
             break;
         }
         let _ = rustix::thread::nanosleep(&rustix::time::Timespec { tv_sec: 0, tv_nsec: 1_000_000 });
@@ -117,7 +121,7 @@ mod tests {
     #[test]
     fn a_dismissed_janitor_touches_nothing_and_leaves_no_process() {
         let dir = tempfile::tempdir().unwrap();
-        let janitor = Janitor::watch(dir.path()).unwrap();
+        let janitor = Janitor::watch(dir.path(), &[]).unwrap();
         let pid = janitor.pid;
         drop(janitor);
         assert!(dir.path().exists() && !Path::new(&format!("/proc/{pid}")).exists());

@@ -48,7 +48,7 @@ impl Root {
             )
         })?;
         if ctx.is_host_only() {
-            root.janitor = Some(Janitor::watch(&root.path)?);
+            root.janitor = Some(Janitor::watch(&root.path, root.marked().get(1..).unwrap_or(&[]))?);
         }
         for dir in passes_down(&root.walk_root, &root.path) {
             root.enable(&dir);
@@ -78,6 +78,13 @@ impl Root {
         Ok(group)
     }
 
+    /// Itself and the directories above it that this harness made, inner ones first.
+    fn marked(&self) -> Vec<PathBuf> {
+        let above = self.path.ancestors().take_while(|dir| dir.starts_with(&self.walk_root));
+        let is_marked = |dir: &&Path| rustix::fs::getxattr(*dir, MARK, &mut [0u8; 1]).is_ok();
+        above.take_while(is_marked).map(Path::to_owned).collect()
+    }
+
     /// What cannot be enabled here is found out, with its errno, by the limit that needs it.
     fn enable(&self, dir: &Path) {
         for controller in &self.controllers {
@@ -89,12 +96,8 @@ impl Root {
 impl Drop for Root {
     fn drop(&mut self) {
         self.janitor = None;
-        for dir in self.path.ancestors().take_while(|dir| dir.starts_with(&self.walk_root)) {
-            let mut mark = [0u8; 1];
-            if rustix::fs::getxattr(dir, MARK, &mut mark).is_err() || fs::remove_dir(dir).is_err() {
-                return;
-            }
-        }
+        // Of the first that somebody else still uses, all above are in use as well.
+        let _ = self.marked().iter().try_for_each(fs::remove_dir);
     }
 }
 
@@ -142,11 +145,9 @@ impl Group {
         })
     }
 
-    /// Sets its cpuset; no CPUs is its parent's.
+    /// Sets its cpuset.
     pub fn set_cpus(&self, cpus: &[u32]) -> Result<()> {
-        // An empty write is none at all; a line end is an empty list.
-        let list = if cpus.is_empty() { "\n".to_owned() } else { as_list(cpus) };
-        self.set("cpuset.cpus", &list)
+        self.set("cpuset.cpus", &as_list(cpus))
     }
 
     /// CPUs that the kernel grants it; `None` where no cpuset controller is passed down to it.

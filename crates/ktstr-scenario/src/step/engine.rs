@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result};
 use ktstr_verdict::{AssertResult, CheckKind, HarnessFault, Outcome};
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Marks what the harness could not do: no expectation of a failing test may be met by it.
@@ -68,6 +69,8 @@ pub struct Engine<'a> {
     world: World,
     parties: Vec<Party>,
     programs: Vec<Program>,
+    /// Crews that each cgroup has had: the next one's number.
+    crews: BTreeMap<String, usize>,
     groups: Groups,
     root: Root,
     machine: Machine,
@@ -89,6 +92,7 @@ pub fn run(ctx: &Ctx, backdrop: &Backdrop, steps: &[Step], holds: &[Duration]) -
         world,
         parties: Vec::new(),
         programs: Vec::new(),
+        crews: BTreeMap::new(),
         groups: Groups::default(),
         root,
         machine: Machine::default(),
@@ -145,6 +149,7 @@ impl Engine<'_> {
         for work in &asked.works {
             self.gather(work, Some(&asked.name))?;
         }
+        *self.crews.entry(asked.name.clone()).or_default() += asked.works.len();
         for payload in &asked.payloads {
             self.launch(payload, Some(&asked.name), lasting)?;
         }
@@ -295,8 +300,10 @@ impl Engine<'_> {
     }
 
     fn spawn(&mut self, cgroup: &str, spec: &WorkSpec) -> Result<()> {
-        let taken = self.parties.iter().filter(|p| p.label.split('#').next() == Some(cgroup)).count();
-        let work = AskedWork::of(&format!("{cgroup}#{taken}"), spec, self.ctx.topology()).map_err(fault)?;
+        let crews = self.crews.entry(cgroup.to_owned()).or_default();
+        let label = format!("{cgroup}#{crews}");
+        *crews += 1;
+        let work = AskedWork::of(&label, spec, self.ctx.topology()).map_err(fault)?;
         self.gather(&work, Some(cgroup))
     }
 
@@ -345,7 +352,8 @@ impl Engine<'_> {
 
     fn write_cpusets(&self, next: &World, names: &[&String]) -> Result<()> {
         for name in names {
-            self.groups.get(name)?.set_cpus(next.cpuset(name).map_or(&[], Vec::as_slice))?;
+            // A cpuset with tasks in it cannot be emptied (kernel/cgroup/cpuset.c, `validate_change`); all CPUs are as good.
+            self.groups.get(name)?.set_cpus(next.cpuset(name).map_or(next.base(), Vec::as_slice))?;
         }
         Ok(())
     }

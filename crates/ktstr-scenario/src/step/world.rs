@@ -43,6 +43,11 @@ impl World {
         self.base = cpus;
     }
 
+    /// CPUs of the workload's root, those that are offline by now included.
+    pub fn base(&self) -> &[u32] {
+        &self.base
+    }
+
     /// CPUs that a cgroup has, as `cpuset.cpus.effective` shows them: its own that its parent has and that are online, and
     /// its parent's when that is none (kernel/cgroup/cpuset.c, `update_cpumasks_hier`).
     pub fn allowed(&self, cgroup: Option<&str>) -> Vec<u32> {
