@@ -139,6 +139,7 @@ fn told_fault(messages: &[&Message]) -> Option<String> {
         Message::Outcome(TestReport { err: Some(err), stage: Stage::Init, .. }) => {
             Some(format!("guest init failed: {err}"))
         }
+        Message::Outcome(TestReport { err: Some(err), stage: Stage::Scenario, .. }) => Some(err.clone()),
         Message::Outcome(TestReport { err: Some(err), stage: Stage::Scheduler, .. }) => {
             Some(format!("the scheduler was not attached: {err}{}", scheduler_words(messages)))
         }

@@ -81,6 +81,7 @@ fn record_of(o: &Outline<'_>) -> SidecarRecord {
         record.outcomes.clone_from(&result.outcomes);
         record.metrics.clone_from(&result.metrics);
         record.cgroups.clone_from(&result.cgroups);
+        record.phases.clone_from(&result.phases);
     }
     add_attempt(&mut record, o.attempt, o.decision.verdict());
     record

@@ -5,7 +5,7 @@ use crate::params::{GuestParams, PARAMS_SCHEMA};
 use crate::{kmsg, mount, params, port, power, readback, reaper};
 use anyhow::{Context as _, Result, bail};
 use ktstr_scenario::{Ctx, CtxParams, RunningScheduler, TestFn, observe_idle};
-use ktstr_verdict::{AssertResult, Outcome};
+use ktstr_verdict::{AssertResult, HarnessFault, Outcome};
 use ktstr_wire::{Hello, Message, Nonce, PanicReport, SCHEMA, Stage, TestReport, When};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -171,7 +171,11 @@ fn call(params: &GuestParams, function: TestFn) -> TestReport {
             let ok = finite(result.merged(ctx.take_outcomes()));
             TestReport { ok: Some(ok), err: None, stage: Stage::Test }
         }
-        Err(e) => TestReport { ok: None, err: Some(format!("{e:#}")), stage: Stage::Test },
+        Err(e) => {
+            let fault = e.chain().any(|cause| cause.is::<HarnessFault>()) || e.downcast_ref::<HarnessFault>().is_some();
+            let stage = if fault { Stage::Scenario } else { Stage::Test };
+            TestReport { ok: None, err: Some(format!("{e:#}")), stage }
+        }
     }
 }
 

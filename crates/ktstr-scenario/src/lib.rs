@@ -1,6 +1,7 @@
 //! Schedulers, workloads and checks; the same code runs in a guest and for `host_only` tests.
 #![deny(missing_docs)]
 
+mod affinity;
 mod assert;
 mod canned;
 mod cgroup;
@@ -13,18 +14,21 @@ mod monitor;
 mod payload;
 mod run;
 pub mod scheduler;
+mod step;
 pub mod work;
 mod worker;
 
+pub use affinity::AffinityIntent;
 pub use assert::Assert;
 pub use canned::scenarios;
-pub use cgroup::CgroupDef;
+pub use cgroup::{CgroupDef, WorkSpec};
 pub use claim::{Claim, ClaimValue};
 pub use cpuset::CpusetSpec;
 pub use ctx::{Ctx, CtxParams, TestFn};
 pub use monitor::Monitor;
 pub use payload::{Payload, RunningPayload};
-pub use run::execute_defs;
+pub use run::{execute_defs, execute_scenario, execute_steps};
 pub use scheduler::{RunningScheduler, Scheduler, SchedulerControl, SchedulerLaunch, SchedulerSpec, observe_idle};
+pub use step::{Backdrop, HoldSpec, Op, Step};
 pub use work::WorkType;
 pub use worker::{MemPolicy, Overhead, Policy, Worker, worker_overhead};

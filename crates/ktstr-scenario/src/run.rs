@@ -1,65 +1,42 @@
-//! Running cgroups of workers for a test's duration, and judging them.
+//! Entry points: cgroups side by side, steps one after another, and what lives behind them.
 
-use crate::assert::check_group;
-use crate::cgroup::{CgroupDef, Group, Root};
+use crate::cgroup::CgroupDef;
 use crate::ctx::Ctx;
-use crate::monitor::Monitor;
-use crate::worker::Crew;
-use anyhow::{Context as _, Result, bail, ensure};
+use crate::step::{Backdrop, HoldSpec, Step, fault, plan, run};
+use anyhow::Result;
 use ktstr_verdict::AssertResult;
-use std::collections::BTreeSet;
-use std::time::Instant;
-
-struct Party {
-    name: String,
-    cpus: Vec<u32>,
-    crew: Crew,
-    _group: Group,
-}
 
 /// Runs all cgroups side by side for the test's duration and checks their workers.
 ///
 /// # Errors
-/// Wrong group sizes, names or cpusets before anything starts; cgroups or workers that could not be made.
+/// Wrong group sizes, names, values or cpusets before anything starts; cgroups or workers that could not be made.
 pub fn execute_defs(ctx: &Ctx, defs: Vec<CgroupDef>) -> Result<AssertResult> {
+    execute_steps(ctx, vec![Step::with_defs(defs, HoldSpec::FULL)])
+}
+
+/// Runs steps one after another and checks all workers.
+///
+/// # Errors
+/// As [`execute_scenario`].
+#[allow(clippy::needless_pass_by_value, reason = "steps are written where they are run")]
+pub fn execute_steps(ctx: &Ctx, steps: Vec<Step>) -> Result<AssertResult> {
+    execute_scenario(ctx, Backdrop::new(), steps)
+}
+
+/// Runs steps one after another, with something that lives from the first to the last, and checks all workers.
+///
+/// Operations take time of their own, which is not taken from the holds: `watchdog_timeout_s` must leave room for it.
+///
+/// # Errors
+/// Before anything starts: names, sizes, values, fractions, CPUs and references to cgroups that do not fit where they stand.
+/// Later: cgroups or workers that could not be made, operations that the kernel or the scheduler refused.
+#[allow(clippy::needless_pass_by_value, reason = "steps are written where they are run")]
+pub fn execute_scenario(ctx: &Ctx, backdrop: Backdrop, steps: Vec<Step>) -> Result<AssertResult> {
     let unsupported = ctx.assert().unsupported();
     if !unsupported.is_empty() {
         // A check that is asked for and not made would be a pass without proof.
         return Ok(AssertResult::fail(format!("not supported yet: {}", unsupported.join(", "))));
     }
-    let cpusets = plan(ctx, &defs)?;
-    let root = Root::open(ctx)?;
-    let mut parties = Vec::with_capacity(defs.len());
-    for (def, cpus) in defs.into_iter().zip(cpusets) {
-        let group = root.group(&def, cpus.as_deref())?;
-        let crew = Crew::gather(&def.work, def.workers, &def.manner, Some(&group))
-            .with_context(|| format!("cgroup `{}`", def.name))?;
-        parties.push(Party { name: def.name, cpus: cpus.unwrap_or_default(), crew, _group: group });
-    }
-    let monitor = Monitor::start(ctx)?;
-    let start = Instant::now();
-    for party in &parties {
-        party.crew.start();
-    }
-    std::thread::sleep(ctx.duration().saturating_sub(start.elapsed()));
-    let mut result = monitor.finish();
-    for party in parties {
-        let ran = start.elapsed();
-        let seen = party.crew.stop().with_context(|| format!("cgroup `{}`", party.name))?;
-        result.merge(check_group(&party.name, &seen, &party.cpus, ran, ctx.assert()));
-    }
-    Ok(result)
-}
-
-fn plan(ctx: &Ctx, defs: &[CgroupDef]) -> Result<Vec<Option<Vec<u32>>>> {
-    ensure!(!defs.is_empty(), "execute_defs needs at least one CgroupDef: nothing would be tested");
-    let mut names = BTreeSet::new();
-    for def in defs {
-        if def.name.is_empty() || def.name.contains('/') || def.name.starts_with('.') {
-            bail!("`{}` is not a cgroup name: it must be one path component", def.name);
-        }
-        ensure!(names.insert(&def.name), "two cgroups are named `{}`", def.name);
-        def.work.check_count(def.workers).with_context(|| format!("cgroup `{}`", def.name))?;
-    }
-    defs.iter().map(|d| d.cpuset.as_ref().map(|c| c.resolve(ctx.topology())).transpose()).collect()
+    let holds = plan(ctx.topology(), ctx.is_host_only(), ctx.duration(), &backdrop, &steps).map_err(fault)?;
+    run(ctx, &backdrop, &steps, &holds)
 }

@@ -17,4 +17,4 @@ pub use marker::{
     ExpectAutoReproSatisfied, HarnessFault, PostVmAssertionFailure, SchedulerBuildRefused, ScxBpfErrorMatcherMismatch,
     SurvivesStormViolated,
 };
-pub use outcome::{AssertResult, CgroupStats, CheckKind, Detail, Outcome};
+pub use outcome::{AssertResult, CgroupStats, CheckKind, CpuEpoch, Detail, Outcome, Phase, PhaseEvent};

@@ -123,8 +123,48 @@ pub struct CgroupStats {
     pub p99_wake_us: f64,
     /// Wake-ups measured.
     pub wakes: u64,
-    /// CPUs they were seen on.
+    /// CPUs they were seen on since their CPUs changed last.
     pub cpus: Vec<u32>,
+    /// Where they were allowed and where they were seen, from each change of their CPUs to the next.
+    #[serde(default)]
+    pub epochs: Vec<CpuEpoch>,
+}
+
+/// A stretch of time in which the CPUs of a cgroup's workers did not change. Times are since the scenario's start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpuEpoch {
+    /// From when.
+    pub from_us: u64,
+    /// Until when.
+    pub to_us: u64,
+    /// CPUs they had; empty when nothing held them.
+    pub allowed: Vec<u32>,
+    /// CPUs they were seen on.
+    pub seen: Vec<u32>,
+}
+
+/// One step of a scenario. Times are since the scenario's start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phase {
+    /// Its number, and its name when it has one.
+    pub name: String,
+    /// From when.
+    pub start_us: u64,
+    /// Until when.
+    pub end_us: u64,
+    /// What was done, in its order.
+    pub events: Vec<PhaseEvent>,
+    /// How many more operations were done that are not listed.
+    pub more_events: u64,
+}
+
+/// Something a step did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseEvent {
+    /// When it was done.
+    pub at_us: u64,
+    /// What, as the operation is called.
+    pub what: String,
 }
 
 /// What a test function returns: a list of outcomes, with what was measured on the way.
@@ -137,6 +177,9 @@ pub struct AssertResult {
     pub metrics: BTreeMap<String, f64>,
     /// One for each cgroup.
     pub cgroups: Vec<CgroupStats>,
+    /// The steps that were run.
+    #[serde(default)]
+    pub phases: Vec<Phase>,
 }
 
 impl AssertResult {
@@ -174,6 +217,7 @@ impl AssertResult {
         self.outcomes.extend(other.outcomes);
         self.metrics.extend(other.metrics);
         self.cgroups.extend(other.cgroups);
+        self.phases.extend(other.phases);
     }
 
     /// [`merge`](Self::merge) as an expression.

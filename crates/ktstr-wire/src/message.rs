@@ -120,6 +120,8 @@ pub enum Stage {
     Scheduler,
     /// The test function.
     Test,
+    /// Carrying out a scenario in it, which failed for a reason that is the harness's or the test's own.
+    Scenario,
 }
 
 /// The test function's answer, or the error that came instead.

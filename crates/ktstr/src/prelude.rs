@@ -7,7 +7,9 @@ pub use anyhow::{Context, Result, anyhow, bail, ensure};
 pub use ktstr_dispatch::{EntryError, KTSTR_SCHEDULERS, KTSTR_TESTS, KtstrTestEntry, analyze_sidecars, run_ktstr_test};
 pub use ktstr_macros::{declare_scheduler, distributed_slice, ktstr_test};
 pub use ktstr_scenario::{
-    Assert, CgroupDef, CpusetSpec, Ctx, Scheduler, SchedulerSpec, TestFn, WorkType, Worker, execute_defs, scenarios, work,
+    AffinityIntent, Assert, Backdrop, CgroupDef, CpusetSpec, Ctx, HoldSpec, MemPolicy, Op, Policy, Scheduler,
+    SchedulerSpec, Step, TestFn, WorkSpec, WorkType, Worker, execute_defs, execute_scenario, execute_steps, scenarios,
+    work,
 };
 pub use ktstr_topology::{Topology, TopologyConstraints};
 pub use ktstr_verdict::{AssertResult, CheckKind, Decision, Detail, Outcome, Verdict};

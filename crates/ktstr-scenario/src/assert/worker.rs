@@ -142,6 +142,7 @@ fn stats(name: &str, seen: &[Seen]) -> CgroupStats {
         p99_wake_us: quantile_ns(seen, 0.99).map_or(0.0, |ns| float(ns) / 1e3),
         wakes: seen.iter().map(|w| w.wakes).sum(),
         cpus: cpus.into_iter().collect(),
+        epochs: Vec::new(),
     }
 }
 

@@ -35,6 +35,13 @@ pub struct Slot {
     latency: [AtomicU32; BUCKETS],
 }
 
+#[cfg(test)]
+impl Slot {
+    pub fn iterations(&self) -> u64 {
+        self.iterations.load(Relaxed)
+    }
+}
+
 /// What all workers of a crew share.
 #[repr(C, align(128))]
 pub struct Head {
@@ -42,6 +49,8 @@ pub struct Head {
     pub state: AtomicU32,
     /// How often the workers' cpuset has changed.
     pub moves: AtomicU32,
+    /// When the crew was last let go on after a rest; standing still until then was no worker's fault.
+    pub resumed_ns: AtomicU64,
     /// Words that pairs of workers hand to each other, one cache line pair each.
     pub start_ns: AtomicU64,
 }
@@ -140,16 +149,20 @@ impl Shared {
         before
     }
 
-    /// One worker's counters at the end of a run; standing still until then is a gap as well.
-    pub fn seen(&self, index: usize, end_ns: u64) -> Seen {
+    /// How long one worker has stood still by `now_ns`, when that is, and its last CPU.
+    pub fn standstill(&self, index: usize, now_ns: u64) -> (u64, u64, u32) {
+        let (slot, head) = (self.slot(index), self.head());
+        let last = slot.last_ns.load(Relaxed).max(head.start_ns.load(Relaxed)).max(head.resumed_ns.load(Relaxed));
+        (now_ns.saturating_sub(last), now_ns, slot.cpu.load(Relaxed).saturating_sub(1))
+    }
+
+    /// One worker's counters at the end of a run; standing still until then, or until a `rest` (as
+    /// [`standstill`](Self::standstill) said), is a gap as well.
+    pub fn seen(&self, index: usize, end_ns: u64, rest: (u64, u64, u32)) -> Seen {
         let slot = self.slot(index);
         let start = self.head().start_ns.load(Relaxed);
-        let last = slot.last_ns.load(Relaxed).max(start);
-        let mut gap = (slot.gap_ns.load(Relaxed), slot.gap_at_ns.load(Relaxed), slot.gap_cpu.load(Relaxed));
-        let final_gap = end_ns.saturating_sub(last);
-        if final_gap > gap.0 {
-            gap = (final_gap, end_ns, slot.cpu.load(Relaxed).saturating_sub(1));
-        }
+        let own = (slot.gap_ns.load(Relaxed), slot.gap_at_ns.load(Relaxed), slot.gap_cpu.load(Relaxed));
+        let gap = own.max(self.standstill(index, end_ns)).max(rest);
         Seen {
             iterations: slot.iterations.load(Relaxed),
             events: slot.events.load(Relaxed),
@@ -243,7 +256,9 @@ impl<'a> Checkpoint<'a> {
     pub fn progress(&self, units: u64) {
         let now = now_ns();
         add(&self.slot.iterations, units);
-        let gap = now.saturating_sub(self.slot.last_ns.load(Relaxed));
+        // The clock was read first: a worker that is frozen in between does not count what came after.
+        let last = self.slot.last_ns.load(Relaxed).max(self.head.resumed_ns.load(Relaxed));
+        let gap = now.saturating_sub(last);
         self.slot.last_ns.store(now, Relaxed);
         // Read before the CPU is: what is seen after a change was looked for after it.
         let moves = self.head.moves.load(Acquire);
@@ -277,6 +292,8 @@ impl<'a> Checkpoint<'a> {
     /// The worker runs again, and should have since `due_ns`: waiting until then was no standing still.
     pub fn woke(&self, due_ns: u64) {
         let now = now_ns();
+        // Nobody can wake while the crew rests.
+        let due_ns = due_ns.max(self.head.resumed_ns.load(Relaxed));
         self.slot.last_ns.store(due_ns.min(now).max(self.slot.last_ns.load(Relaxed)), Relaxed);
         add(&self.slot.wakes, 1);
         let count = &self.slot.latency[bucket(now.saturating_sub(due_ns))];
