@@ -157,7 +157,7 @@ impl Crew {
     #[cfg(test)]
     pub fn look(&self) -> Vec<Seen> {
         let now = now_ns();
-        (0..self.pids.len()).map(|i| self.shared.seen(i, now)).collect()
+        (0..self.pids.len()).map(|i| self.shared.seen(i, now, self.rests[i])).collect()
     }
 
     /// Ends the work and reads what was done.

@@ -173,7 +173,7 @@ fn a_rest_is_no_standstill_and_what_came_before_it_is() {
         let mut crew = Crew::gather(&WorkType::SpinWait, 1, &Manner::default(), None).unwrap();
         crew.start();
         let start = Instant::now();
-        while crew.shared.slot(0).iterations() == 0 && start.elapsed() < STOP_WITHIN {
+        while crew.shared.slot(0).iterations.load(Relaxed) == 0 && start.elapsed() < STOP_WITHIN {
             std::thread::yield_now();
         }
         // A stopped process stands still; the times are the workload's own.
