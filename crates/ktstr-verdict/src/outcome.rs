@@ -1,6 +1,8 @@
 //! Outcomes and how they fold: Fail > Inconclusive > Pass > Skip.
 
+use crate::cgroup::CgroupStats;
 use crate::exit::Verdict;
+use crate::monitor::MonitorSummary;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -29,6 +31,8 @@ pub enum CheckKind {
     KernelLog,
     /// A comparison written in a test body.
     Claim,
+    /// Run queues were long, uneven, or their clocks stood still.
+    Queues,
 }
 
 /// Why an outcome is what it is.
@@ -104,29 +108,6 @@ impl Outcome {
     }
 }
 
-/// What the workers of one cgroup did.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct CgroupStats {
-    /// Its name below the workload's root.
-    pub name: String,
-    /// Workers in it.
-    pub workers: u32,
-    /// Iterations of all of them.
-    pub iterations: u64,
-    /// Longest time one of them made no progress, ms.
-    pub max_gap_ms: f64,
-    /// Difference between the most and the least served worker, percent of the mean.
-    pub spread_pct: f64,
-    /// Times a worker was seen on another CPU than before.
-    pub migrations: u64,
-    /// 99th percentile of wake-up latency, µs; 0 when nothing woke.
-    pub p99_wake_us: f64,
-    /// Wake-ups measured.
-    pub wakes: u64,
-    /// CPUs they were seen on.
-    pub cpus: Vec<u32>,
-}
-
 /// What a test function returns: a list of outcomes, with what was measured on the way.
 #[must_use]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -137,7 +118,16 @@ pub struct AssertResult {
     pub metrics: BTreeMap<String, f64>,
     /// One for each cgroup.
     pub cgroups: Vec<CgroupStats>,
+    /// One for each run of the sampler.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub monitor: Vec<MonitorSummary>,
+    /// What the passed checks saw, for people who ask (`KTSTR_LOG_PASSES`); no record holds it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passes: Vec<String>,
 }
+
+/// Texts of passed checks that are kept: enough to read, too few to make a frame too large.
+const PASSES_KEPT: usize = 1000;
 
 impl AssertResult {
     fn of(outcome: Outcome) -> Self {
@@ -169,11 +159,32 @@ impl AssertResult {
         self.outcomes.push(outcome);
     }
 
+    /// Adds a passed check with what it saw.
+    pub fn held(&mut self, text: impl Into<String>) {
+        self.outcomes.push(Outcome::Pass);
+        if self.passes.len() < PASSES_KEPT {
+            self.passes.push(text.into());
+        }
+    }
+
+    /// Adds a check that did not hold.
+    pub fn broken(&mut self, kind: CheckKind, message: impl Into<String>) {
+        self.outcomes.push(Outcome::Fail { detail: Detail::new(kind, message) });
+    }
+
+    /// Adds a check that proved nothing.
+    pub fn unknown(&mut self, kind: CheckKind, message: impl Into<String>) {
+        self.outcomes.push(Outcome::Inconclusive { detail: Detail::new(kind, message) });
+    }
+
     /// Appends what `other` holds; its metrics win over ours of the same name.
     pub fn merge(&mut self, other: Self) {
         self.outcomes.extend(other.outcomes);
         self.metrics.extend(other.metrics);
         self.cgroups.extend(other.cgroups);
+        self.monitor.extend(other.monitor);
+        self.passes.extend(other.passes);
+        self.passes.truncate(PASSES_KEPT);
     }
 
     /// [`merge`](Self::merge) as an expression.

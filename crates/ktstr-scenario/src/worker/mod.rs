@@ -5,5 +5,5 @@ mod slot;
 mod spawn;
 
 pub use manner::{Manner, MemPolicy, Policy};
-pub(crate) use slot::{Checkpoint, Seen, Shared, now_ns, quantile_ns};
+pub(crate) use slot::{Checkpoint, Seen, Shared, latencies, now_ns, quantile_ns};
 pub(crate) use spawn::Crew;

@@ -67,6 +67,20 @@ pub struct Seen {
     pub cpus: Vec<u32>,
     /// Counts of its latency buckets.
     pub latency: Vec<(usize, u32)>,
+    /// CPU time (/proc/PID/schedstat).
+    pub run_ns: u64,
+    /// Time runnable and waiting for a CPU.
+    pub run_delay_ns: u64,
+    /// Times it was given a CPU.
+    pub timeslices: u64,
+    /// Sum of its wake-up latencies.
+    pub wake_sum_ns: u64,
+    /// Migrations to another node.
+    pub cross_node_migrations: u64,
+    /// Pages on its own node.
+    pub pages_local: u64,
+    /// All its pages.
+    pub pages_total: u64,
 }
 
 /// The mapping of a crew: head, then one slot and one hand-over word for each worker.
@@ -165,6 +179,7 @@ impl Shared {
                 .enumerate()
                 .filter_map(|(i, n)| Some(n.load(Relaxed)).filter(|&n| n > 0).map(|n| (i, n)))
                 .collect(),
+            ..Seen::default()
         }
     }
 }
@@ -215,6 +230,11 @@ pub fn quantile_ns(seen: &[Seen], q: f64) -> Option<u64> {
             below >= rank
         })
         .map(bucket_top)
+}
+
+/// Upper ends and counts of the latency buckets of all `seen`.
+pub fn latencies(seen: &[Seen]) -> impl Iterator<Item = (u64, u64)> {
+    seen.iter().flat_map(|w| &w.latency).map(|(index, count)| (bucket_top(*index), u64::from(*count)))
 }
 
 /// A worker's hand on its own slot.
