@@ -63,8 +63,19 @@ impl CgroupStats {
             return String::new();
         }
         let headings = [
-            "cgroup", "workers", "iter/s", "iter/cpu-s", "spread %", "cv", "gap ms", "p50 µs", "p99 µs", "wake cv", "delay ms",
-            "migr", "cpus",
+            "cgroup",
+            "workers",
+            "iter/s",
+            "iter/cpu-s",
+            "spread %",
+            "cv",
+            "gap ms",
+            "p50 µs",
+            "p99 µs",
+            "wake cv",
+            "delay ms",
+            "migr",
+            "cpus",
         ];
         let mut rows = vec![headings.map(str::to_owned)];
         rows.extend(cgroups.iter().map(Self::row));

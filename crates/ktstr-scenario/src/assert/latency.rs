@@ -37,7 +37,13 @@ fn slowest(group: &Group<'_>) -> String {
     let longest = |w: &Seen| latencies(std::slice::from_ref(w)).map(|(ns, _)| ns).max().unwrap_or(0);
     let worst = group.seen.iter().enumerate().max_by_key(|(_, w)| longest(w));
     worst.map_or_else(String::new, |(i, w)| {
-        format!("{} waited {} ns at the worst of {} wake-ups in {:.3} s", group.worker(i), longest(w), w.wakes, group.secs)
+        format!(
+            "{} waited {} ns at the worst of {} wake-ups in {:.3} s",
+            group.worker(i),
+            longest(w),
+            w.wakes,
+            group.secs
+        )
     })
 }
 

@@ -79,7 +79,8 @@ impl Share {
             return findings.unknown(check, &format!("{nothing}: no ratio"));
         };
         let said = format!("{value:.4} {}, {bound}", self.what);
-        let offenders = if bound.broken_by(value) { vec![format!("{said}: {}", self.worst(group, bound))] } else { Vec::new() };
+        let offenders =
+            if bound.broken_by(value) { vec![format!("{said}: {}", self.worst(group, bound))] } else { Vec::new() };
         findings.judge(check, &offenders, &said);
     }
 

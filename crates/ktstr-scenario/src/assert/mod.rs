@@ -11,6 +11,6 @@ mod progress;
 mod rates;
 mod stats;
 
-pub(crate) use findings::{Findings, float, ratio};
+pub(crate) use findings::{Check, Findings, float};
 pub(crate) use group::check_group;
 pub use limits::Assert;

@@ -105,8 +105,8 @@ fn ratio_checks(limit: f64) -> Vec<Assert> {
 
 fn any_worker() -> impl Strategy<Value = Seen> {
     let small = || prop_oneof![Just(0u64), 1u64..2000];
-    (small(), small(), small(), small(), small(), 0u64..3, proptest::collection::vec((0usize..300, 1u32..5), 0..3)).prop_map(
-        |(iterations, migrations, cross, local, total, run_s, latency)| Seen {
+    (small(), small(), small(), small(), small(), 0u64..3, proptest::collection::vec((0usize..300, 1u32..5), 0..3))
+        .prop_map(|(iterations, migrations, cross, local, total, run_s, latency)| Seen {
             iterations,
             migrations,
             cross_node_migrations: cross.min(migrations),
@@ -117,8 +117,7 @@ fn any_worker() -> impl Strategy<Value = Seen> {
             latency,
             cpus: vec![0],
             ..Seen::default()
-        },
-    )
+        })
 }
 
 /// `None` where nothing can be said, otherwise whether `over / under` is on the right side of `limit / 100`.
