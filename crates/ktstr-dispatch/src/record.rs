@@ -81,6 +81,7 @@ fn record_of(o: &Outline<'_>) -> SidecarRecord {
         record.outcomes.clone_from(&result.outcomes);
         record.metrics.clone_from(&result.metrics);
         record.cgroups.clone_from(&result.cgroups);
+        record.monitor.clone_from(&result.monitor);
     }
     add_attempt(&mut record, o.attempt, o.decision.verdict());
     record

@@ -2,7 +2,7 @@
 
 use crate::variant::{VariantKey, variant_hash};
 use ktstr_topology::ReadBack;
-use ktstr_verdict::{CgroupStats, Outcome, Verdict};
+use ktstr_verdict::{CgroupStats, MonitorSummary, Outcome, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -67,6 +67,8 @@ pub struct SidecarRecord {
     pub outcomes: Vec<Outcome>,
     /// What the workers of each cgroup did.
     pub cgroups: Vec<CgroupStats>,
+    /// What was sampled while workloads ran, once for each of them.
+    pub monitor: Vec<MonitorSummary>,
     /// `root/events` at the end.
     pub sched_ext_events: BTreeMap<String, i64>,
     /// The kernel's words on why the scheduler left.

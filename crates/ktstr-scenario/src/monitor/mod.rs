@@ -35,7 +35,7 @@ impl Monitor {
     /// Begins to sample.
     ///
     /// # Errors
-    /// No thread could be started. A source that a check needs and this kernel lacks makes that check inconclusive.
+    /// No thread could be started, or the scheduler does not run it. A source that a check needs and this kernel lacks makes that check inconclusive.
     pub fn start(ctx: &Ctx) -> Result<Self> {
         let wanted = Wanted::by(ctx.assert(), ctx.is_host_only());
         Ok(Self {

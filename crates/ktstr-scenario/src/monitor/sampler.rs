@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// Time between two samples.
 const EVERY: Duration = Duration::from_millis(100);
-/// How long the thread may take to answer at the end; a scheduler that does not run it for so long is not waited for.
+/// How long the thread may take to answer; a scheduler that does not run it for so long is not waited for.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// A running sampler; dropping it ends its thread.
@@ -22,15 +22,19 @@ pub(super) struct Sampler {
 }
 
 impl Sampler {
-    /// Takes the first sample as soon as the thread runs.
+    /// Starts the thread and waits until it is ready: what it opens takes a while on a busy machine, and its time is the
+    /// workload's.
     pub fn start(wanted: Wanted) -> Result<Self> {
-        let start_ns = now_ns();
         let (stop, stopped) = channel();
         let (sender, samples) = channel();
+        let (ready, begun) = channel();
         std::thread::Builder::new()
             .name("ktstr-monitor".to_owned())
-            .spawn(move || run(wanted, start_ns, &stopped, &sender))
+            .spawn(move || run(wanted, &ready, &stopped, &sender))
             .context("no thread for the monitor")?;
+        let start_ns = begun.recv_timeout(ANSWER_WITHIN).with_context(|| {
+            format!("the monitor's thread was not run within {} s: does the scheduler starve it?", ANSWER_WITHIN.as_secs())
+        })?;
         Ok(Self { start_ns, stop, samples })
     }
 
@@ -58,12 +62,16 @@ impl Sampler {
 }
 
 /// One sample at the start, one each 100 ms, one at the end.
-fn run(wanted: Wanted, start_ns: u64, stopped: &Receiver<()>, samples: &Sender<Sample>) {
+fn run(wanted: Wanted, ready: &Sender<u64>, stopped: &Receiver<()>, samples: &Sender<Sample>) {
     pin();
     // Only now: the dump's buffer belongs to the CPU that this thread runs on.
     let mut sources = Sources::open(wanted);
+    let start_ns = now_ns();
+    if ready.send(start_ns).is_err() {
+        return;
+    }
     let every = u64::try_from(EVERY.as_nanos()).unwrap_or(u64::MAX / 2);
-    let mut due = now_ns();
+    let mut due = start_ns;
     loop {
         if samples.send(sources.sample(now_ns().saturating_sub(start_ns))).is_err() {
             return;
