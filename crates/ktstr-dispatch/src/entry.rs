@@ -50,6 +50,8 @@ pub struct KtstrTestEntry {
     pub cleanup_budget_ms: Option<u64>,
     /// The test's own checks; they win over the scheduler's and the library's.
     pub assert: Assert,
+    /// Words of kernel log lines that this test allows; a log that is not whole is never allowed.
+    pub allow_kernel_log: &'static [&'static str],
     /// The test passes when it fails (for a reason that is the scheduler's).
     pub expect_err: bool,
     /// Text the scheduler's error must contain.
@@ -115,6 +117,7 @@ impl KtstrTestEntry {
         watchdog_timeout_s: DEFAULT_WATCHDOG_S,
         cleanup_budget_ms: None,
         assert: Assert::NONE,
+        allow_kernel_log: &[],
         expect_err: false,
         expect_scx_bpf_error_contains: None,
         expect_scx_bpf_error_matches: None,

@@ -3,16 +3,13 @@
 //! A pure function, and fail-closed: every step asks whether trust is lost, and only what survives all of them reaches the
 //! test's own outcomes. A lost machine is a [`HarnessFault`], which `expect_err` never turns into a pass.
 
+use crate::host_noise::{HostNoise, relax};
 use crate::words::last_lines;
 use ktstr_scenario::dmesg;
 use ktstr_topology::Topology;
 use ktstr_verdict::{AssertResult, CheckKind, Detail, HarnessFault, Outcome, PostVmAssertionFailure};
 use ktstr_vmm::{HostDelay, VmEnd};
 use ktstr_wire::{Hello, Message, ProcessSeen, SchedulerSeen, Stage, TestReport, Transcript, When};
-
-/// Share of their time that the machine's threads may spend waiting for a host CPU before a bad latency or fairness figure
-/// is put down to the host: below it, a figure is the guest's own.
-pub const HOST_DELAY_SHARE: f64 = 0.05;
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -21,6 +18,8 @@ pub struct Expected {
     pub topology: Topology,
     /// Name of the scheduler that must be attached; `None` for EEVDF.
     pub scheduler: Option<String>,
+    /// Words of kernel log lines that this test allows.
+    pub allow_kernel_log: Vec<String>,
 }
 
 /// What came back.
@@ -36,7 +35,7 @@ pub struct Evidence<'a> {
     pub console: &'a str,
     /// The monitor's own complaints.
     pub monitor_stderr: &'a str,
-    /// How long the machine's threads waited for host CPUs.
+    /// How long the machine's threads waited for host CPUs while the test ran.
     pub host_delay: HostDelay,
     /// Host CPUs that a guest CPU can count on at once, at most 1.
     pub vcpu_share: f64,
@@ -63,7 +62,7 @@ pub fn evaluate(evidence: &Evidence<'_>) -> anyhow::Result<AssertResult> {
         return Err(fault(evidence, &format!("the guest is not the machine that was asked for: {e}")));
     }
     let scheduler = scheduler_outcome(evidence.expected, &protocol).map_err(|why| fault(evidence, &why))?;
-    let log = kernel_log(&messages)?;
+    let log = kernel_log(&messages, &evidence.expected.allow_kernel_log)?;
     let mut result = match (&protocol.report.ok, &protocol.report.err) {
         (Some(result), None) => result.clone(),
         (_, Some(err)) => AssertResult::fail(format!("the test returned an error: {err}")),
@@ -82,7 +81,7 @@ pub fn evaluate(evidence: &Evidence<'_>) -> anyhow::Result<AssertResult> {
             result.metrics.extend(metrics.iter().map(|(k, v)| (k.clone(), *v)));
         }
     }
-    relax(&mut result, evidence);
+    relax(&mut result, &HostNoise { delay: evidence.host_delay, vcpu_share: evidence.vcpu_share });
     Ok(result)
 }
 
@@ -220,7 +219,7 @@ fn scheduler_outcome(expected: &Expected, p: &Protocol<'_>) -> Result<Option<Out
 }
 
 /// Lines that are the scheduler's fault as outcomes; a splat of the kernel itself as an error no expectation inverts.
-fn kernel_log(messages: &[&Message]) -> anyhow::Result<Vec<Outcome>> {
+fn kernel_log(messages: &[&Message], allowed: &[String]) -> anyhow::Result<Vec<Outcome>> {
     let lines: Vec<String> = messages
         .iter()
         .filter_map(|m| match m {
@@ -229,39 +228,13 @@ fn kernel_log(messages: &[&Message]) -> anyhow::Result<Vec<Outcome>> {
         })
         .flat_map(|text| text.lines().map(str::to_owned))
         .collect();
-    let mut scheduler = Vec::new();
-    for outcome in dmesg::check(&lines, &[]) {
-        match outcome {
-            Outcome::Fail { detail } if detail.kind != CheckKind::Scheduler => {
-                return Err(anyhow::Error::new(PostVmAssertionFailure::new(detail.message)));
-            }
-            Outcome::Pass => {}
-            other => scheduler.push(other),
-        }
+    let allowed: Vec<&str> = allowed.iter().map(String::as_str).collect();
+    let (scheduler, kernel): (Vec<Outcome>, Vec<Outcome>) = dmesg::check(&lines, &allowed)
+        .into_iter()
+        .partition(|o| matches!(o, Outcome::Fail { detail } if detail.kind == CheckKind::Scheduler));
+    if kernel.is_empty() {
+        return Ok(scheduler);
     }
-    Ok(scheduler)
-}
-
-/// A latency or fairness figure measured while the host kept the guest's CPUs waiting proves nothing: inconclusive.
-fn relax(result: &mut AssertResult, evidence: &Evidence<'_>) {
-    let delay = evidence.host_delay;
-    let total = delay.run_ns.saturating_add(delay.run_delay_ns);
-    #[allow(clippy::cast_precision_loss)]
-    let share = if total == 0 { 0.0 } else { delay.run_delay_ns as f64 / total as f64 };
-    if evidence.vcpu_share >= 1.0 && share <= HOST_DELAY_SHARE {
-        return;
-    }
-    let why = if evidence.vcpu_share < 1.0 {
-        format!("the guest's CPUs take turns on {:.2} of a host CPU each", evidence.vcpu_share)
-    } else {
-        format!("the machine waited for a host CPU {:.0} % of its time", share * 100.0)
-    };
-    for outcome in &mut result.outcomes {
-        if let Outcome::Fail { detail } = outcome
-            && matches!(detail.kind, CheckKind::Latency | CheckKind::Fairness)
-        {
-            let message = format!("{} (inconclusive: {why})", detail.message);
-            *outcome = Outcome::Inconclusive { detail: Detail::new(detail.kind, message) };
-        }
-    }
+    let all: Vec<&str> = kernel.iter().chain(&scheduler).map(Outcome::text).collect();
+    Err(anyhow::Error::new(PostVmAssertionFailure::new(all.join("\n"))))
 }

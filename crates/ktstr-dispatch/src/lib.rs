@@ -10,6 +10,7 @@ mod ctor;
 mod entry;
 mod env;
 pub mod evaluate;
+pub mod host_noise;
 mod host_only;
 pub mod list;
 mod machine;

@@ -65,6 +65,7 @@ pub fn run_in_machine(
     let expected = Expected {
         topology: topology.clone(),
         scheduler: (!entry.scheduler.is_eevdf()).then(|| entry.scheduler.name.to_owned()),
+        allow_kernel_log: entry.allow_kernel_log.iter().map(|w| (*w).to_owned()).collect(),
     };
     let result = evaluate(&Evidence {
         expected: &expected,
@@ -72,7 +73,7 @@ pub fn run_in_machine(
         transcript: &run.transcript,
         console: &run.console,
         monitor_stderr: &run.monitor_stderr,
-        host_delay: run.host_delay,
+        host_delay: run.test_delay,
         vcpu_share: run.vcpu_share,
     });
     attempt.run = Some(*run);

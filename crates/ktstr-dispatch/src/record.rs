@@ -82,6 +82,7 @@ fn record_of(o: &Outline<'_>) -> SidecarRecord {
         record.metrics.clone_from(&result.metrics);
         record.cgroups.clone_from(&result.cgroups);
         record.phases.clone_from(&result.phases);
+        record.monitor.clone_from(&result.monitor);
     }
     add_attempt(&mut record, o.attempt, o.decision.verdict());
     record

@@ -9,7 +9,7 @@ use crate::record::{Outline, write};
 use crate::{host_only, registry};
 use ktstr_topology::{Topology, preset};
 use ktstr_verdict::{
-    AssertResult, Decision, EXIT_FAIL, HarnessFault, Outcome, Policy, TopologyInsufficient, Verdict, final_outcome,
+    AssertResult, CgroupStats, Decision, EXIT_FAIL, HarnessFault, Outcome, Policy, TopologyInsufficient, Verdict, final_outcome,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::SystemTime;
@@ -215,11 +215,17 @@ fn report(
             accel.why
         );
     }
-    if settings.log_passes
-        && let Ok(result) = result
-    {
-        let passes = result.outcomes.iter().filter(|o| matches!(o, Outcome::Pass)).count();
-        eprintln!("ktstr: {passes} checks passed");
+    if let Ok(result) = result {
+        if settings.log_passes {
+            let passes = result.outcomes.iter().filter(|o| matches!(o, Outcome::Pass)).count();
+            eprintln!("ktstr: {passes} checks passed");
+            for text in &result.passes {
+                eprintln!("ktstr: passed: {text}");
+            }
+        }
+        if decision.verdict() != Verdict::Pass && !result.cgroups.is_empty() {
+            eprintln!("{}", CgroupStats::table(&result.cgroups));
+        }
     }
     let verdict = decision.verdict();
     if verdict == Verdict::Pass && decision.message().is_empty() {

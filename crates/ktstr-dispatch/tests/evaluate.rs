@@ -78,6 +78,7 @@ struct Run {
     end: VmEnd,
     scheduler: Option<String>,
     vcpu_share: f64,
+    allow_kernel_log: Vec<String>,
 }
 
 impl Run {
@@ -88,13 +89,18 @@ impl Run {
             end: VmEnd::PoweredOff,
             scheduler: Some("bpfland".into()),
             vcpu_share: 1.0,
+            allow_kernel_log: Vec::new(),
         }
     }
 
     fn evaluate(&self) -> anyhow::Result<AssertResult> {
         let mut transcript = Transcript::new(NONCE);
         transcript.feed(&self.bytes, 0);
-        let expected = Expected { topology: self.topology.clone(), scheduler: self.scheduler.clone() };
+        let expected = Expected {
+            topology: self.topology.clone(),
+            scheduler: self.scheduler.clone(),
+            allow_kernel_log: self.allow_kernel_log.clone(),
+        };
         evaluate(&Evidence {
             expected: &expected,
             end: &self.end,
@@ -289,6 +295,25 @@ fn a_report_with_neither_result_nor_error_is_a_harness_fault() {
     let mut messages = good(&topology());
     messages[7] = Message::Outcome(TestReport { ok: None, err: None, stage: Stage::Test });
     assert!(Run::of(&messages).evaluate().unwrap_err().is::<HarnessFault>());
+}
+
+#[test]
+fn a_splat_is_allowed_by_its_line_and_a_log_with_holes_is_not() {
+    let boot = "[    0.000000] Linux version 6.18.0";
+    let splat = "[    1.0] WARNING: CPU: 0 PID: 1 at kernel/sched/core.c:1 f+0x1/0x2";
+    let mut messages = good(&topology());
+    messages[6] = Message::Console(format!("{boot}\n{splat}"));
+    let mut run = Run::of(&messages);
+    assert_eq!(run.verdict(false), Verdict::Fail);
+    run.allow_kernel_log = vec!["at kernel/sched/core.c:1 ".into()];
+    assert_eq!(run.verdict(false), Verdict::Pass);
+    for log in [splat.to_owned(), format!("{boot}\n{}: record 9 came where 2 was due)", ktstr_scenario::dmesg::LOST)] {
+        messages[6] = Message::Console(log.clone());
+        let mut run = Run::of(&messages);
+        run.allow_kernel_log = vec!["WARNING".into(), "lost".into(), "record".into()];
+        assert_eq!(run.verdict(false), Verdict::Fail, "{log}");
+        assert_eq!(run.verdict(true), Verdict::Fail, "{log}");
+    }
 }
 
 #[test]

@@ -74,6 +74,7 @@ pub const ATTRIBUTES: &[Known] = &[
     known("sustained_samples", U64, Assert),
     known("max_fallback_rate", Float, Assert),
     known("max_keep_last_rate", Float, Assert),
+    known("allow_kernel_log", Texts, Field),
     known("expect_err", Bool, Field),
     known("expect_scx_bpf_error_contains", Text, OptionalField),
     known("expect_scx_bpf_error_matches", Text, OptionalField),
@@ -95,6 +96,13 @@ pub const ATTRIBUTES: &[Known] = &[
     known("wprof", Bool, Deferred),
     known("wprof_args", TextOrTexts, Deferred),
     known("workload_root_cgroup", Text, OptionalField),
+];
+
+/// Checks that may stand without a value, and the constant of `Assert` that is meant then.
+pub const DEFAULTS: &[(&str, &str)] = &[
+    ("max_spread_pct", "DEFAULT_MAX_SPREAD_PCT"),
+    ("max_imbalance_ratio", "DEFAULT_MAX_IMBALANCE_RATIO"),
+    ("max_local_dsq_depth", "DEFAULT_MAX_LOCAL_DSQ_DEPTH"),
 ];
 
 /// The names of [`ATTRIBUTES`].

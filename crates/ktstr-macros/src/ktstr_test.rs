@@ -36,6 +36,12 @@ fn sort(settings: &Settings, problems: &mut Problems) -> Parts {
         let Some(attribute) = known::find(&setting.name.unraw().to_string()) else {
             continue;
         };
+        let default = known::DEFAULTS.iter().find(|(name, _)| setting.value.is_none() && *name == attribute.name);
+        if let Some((_, constant)) = default {
+            let (field, constant) = (&setting.name, format_ident!("{constant}"));
+            parts.checks.push(quote!(#field: ::core::option::Option::Some(::ktstr::__private::Assert::#constant)));
+            continue;
+        }
         let Some(value) = problems.take(attribute.shape.check(setting)) else {
             continue;
         };

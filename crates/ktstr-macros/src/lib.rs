@@ -37,7 +37,8 @@ use syn::{Error, ItemFn, parse_macro_input};
 /// | `numa_nodes`, `llcs`, `cores`, `threads`, `memory_mib` | the declared machine; `llcs` counts all of it, `cores` one LLC |
 /// | `min_llcs`, `max_llcs`, `min_cpus`, `max_cpus`, `min_numa_nodes`, `max_numa_nodes`, `requires_smt` | which gauntlet presets fit |
 /// | `duration_s` (12), `watchdog_timeout_s` (5), `cleanup_budget_ms` | how long |
-/// | `not_stuck`, `isolation`, `max_gap_ms`, `max_spread_pct`, … | the checks, as in `Assert` |
+/// | `not_stuck`, `isolation`, `max_gap_ms`, `max_spread_pct`, … | the checks, as in `Assert`; `max_spread_pct`, `max_imbalance_ratio` and `max_local_dsq_depth` may stand alone for their defaults |
+/// | `allow_kernel_log` | words of kernel log lines that would otherwise fail the test |
 /// | `expect_err`, `expect_scx_bpf_error_contains`, `expect_scx_bpf_error_matches`, `allow_inconclusive`, `survives_storm`, `auto_repro`, `expect_auto_repro` | what counts as a pass |
 /// | `performance_mode`, `no_perf_mode`, `cpu_budget`, `host_only` | where it runs |
 /// | `extra_include_files`, `workload_root_cgroup`, `bpf_map_write` | what the guest is given |

@@ -1,7 +1,8 @@
 //! What a test function is given.
 
 use crate::assert::Assert;
-use crate::claim::Claim;
+use crate::claim::{Claim, ClaimOver, Series};
+use crate::monitor::{EventBase, EventCounts};
 use crate::scheduler::SchedulerControl;
 use ktstr_topology::Topology;
 use ktstr_verdict::{AssertResult, Outcome};
@@ -39,13 +40,14 @@ pub struct CtxParams {
 pub struct Ctx {
     params: CtxParams,
     recorded: RefCell<AssertResult>,
+    events: EventBase,
 }
 
 impl Ctx {
     /// Made by whoever runs the test.
     #[must_use]
     pub fn new(params: CtxParams) -> Self {
-        Self { params, recorded: RefCell::default() }
+        Self { params, recorded: RefCell::default(), events: EventBase::now() }
     }
 
     /// The machine.
@@ -99,6 +101,24 @@ impl Ctx {
     /// A comparison that becomes an outcome: `ctx.claim("p99").value(p99_us).at_most(500)`.
     pub fn claim<'a>(&'a self, what: &'a str) -> Claim<'a> {
         Claim::new(self, what)
+    }
+
+    /// A claim about values over time: `ctx.claim_over("runnable", &series).steady_within(10.0)`.
+    pub fn claim_over<'a>(&'a self, what: &'a str, series: &'a Series) -> ClaimOver<'a> {
+        ClaimOver::new(self, what, series)
+    }
+
+    /// What the scheduler's event counters (`root/events`) have counted since the test began.
+    ///
+    /// # Errors
+    /// No `sched_ext` scheduler is attached, or its kernel counts no events.
+    pub fn events(&self) -> anyhow::Result<EventCounts> {
+        self.events.since()
+    }
+
+    /// Adds a passed check with what it saw, which `KTSTR_LOG_PASSES` prints.
+    pub fn record_pass(&self, saw: impl Into<String>) {
+        self.recorded.borrow_mut().held(saw);
     }
 
     /// Adds an outcome, whatever the function returns.

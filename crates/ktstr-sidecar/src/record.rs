@@ -2,7 +2,7 @@
 
 use crate::variant::{VariantKey, variant_hash};
 use ktstr_topology::ReadBack;
-use ktstr_verdict::{CgroupStats, Outcome, Phase, Verdict};
+use ktstr_verdict::{CgroupStats, MonitorSummary, Outcome, Phase, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -69,6 +69,8 @@ pub struct SidecarRecord {
     pub cgroups: Vec<CgroupStats>,
     /// The steps that the workload went through.
     pub phases: Vec<Phase>,
+    /// What was sampled while workloads ran, once for each of them.
+    pub monitor: Vec<MonitorSummary>,
     /// `root/events` at the end.
     pub sched_ext_events: BTreeMap<String, i64>,
     /// The kernel's words on why the scheduler left.

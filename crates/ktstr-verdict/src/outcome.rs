@@ -1,6 +1,9 @@
 //! Outcomes and how they fold: Fail > Inconclusive > Pass > Skip.
 
+use crate::cgroup::CgroupStats;
 use crate::exit::Verdict;
+use crate::monitor::MonitorSummary;
+use crate::phase::Phase;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -29,6 +32,8 @@ pub enum CheckKind {
     KernelLog,
     /// A comparison written in a test body.
     Claim,
+    /// Run queues were long, uneven, or their clocks stood still.
+    Queues,
 }
 
 /// Why an outcome is what it is.
@@ -104,69 +109,6 @@ impl Outcome {
     }
 }
 
-/// What the workers of one cgroup did.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct CgroupStats {
-    /// Its name below the workload's root.
-    pub name: String,
-    /// Workers in it.
-    pub workers: u32,
-    /// Iterations of all of them.
-    pub iterations: u64,
-    /// Longest time one of them made no progress, ms.
-    pub max_gap_ms: f64,
-    /// Difference between the most and the least served worker, percent of the mean.
-    pub spread_pct: f64,
-    /// Times a worker was seen on another CPU than before.
-    pub migrations: u64,
-    /// 99th percentile of wake-up latency, µs; 0 when nothing woke.
-    pub p99_wake_us: f64,
-    /// Wake-ups measured.
-    pub wakes: u64,
-    /// CPUs they were seen on since their CPUs changed last.
-    pub cpus: Vec<u32>,
-    /// Where they were allowed and where they were seen, from each change of their CPUs to the next.
-    #[serde(default)]
-    pub epochs: Vec<CpuEpoch>,
-}
-
-/// A stretch of time in which the CPUs of a cgroup's workers did not change. Times are since the scenario's start.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CpuEpoch {
-    /// From when.
-    pub from_us: u64,
-    /// Until when.
-    pub to_us: u64,
-    /// CPUs they had; empty when nothing held them.
-    pub allowed: Vec<u32>,
-    /// CPUs they were seen on.
-    pub seen: Vec<u32>,
-}
-
-/// One step of a scenario. Times are since the scenario's start.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Phase {
-    /// Its number, and its name when it has one.
-    pub name: String,
-    /// From when.
-    pub start_us: u64,
-    /// Until when.
-    pub end_us: u64,
-    /// What was done, in its order.
-    pub events: Vec<PhaseEvent>,
-    /// How many more operations were done that are not listed.
-    pub more_events: u64,
-}
-
-/// Something a step did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PhaseEvent {
-    /// When it was done.
-    pub at_us: u64,
-    /// What, as the operation is called.
-    pub what: String,
-}
-
 /// What a test function returns: a list of outcomes, with what was measured on the way.
 #[must_use]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -180,7 +122,16 @@ pub struct AssertResult {
     /// The steps that were run.
     #[serde(default)]
     pub phases: Vec<Phase>,
+    /// One for each run of the sampler.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub monitor: Vec<MonitorSummary>,
+    /// What the passed checks saw, for people who ask (`KTSTR_LOG_PASSES`); no record holds it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passes: Vec<String>,
 }
+
+/// Texts of passed checks that are kept: enough to read, too few to make a frame too large.
+const PASSES_KEPT: usize = 1000;
 
 impl AssertResult {
     fn of(outcome: Outcome) -> Self {
@@ -212,12 +163,33 @@ impl AssertResult {
         self.outcomes.push(outcome);
     }
 
+    /// Adds a passed check with what it saw.
+    pub fn held(&mut self, text: impl Into<String>) {
+        self.outcomes.push(Outcome::Pass);
+        if self.passes.len() < PASSES_KEPT {
+            self.passes.push(text.into());
+        }
+    }
+
+    /// Adds a check that did not hold.
+    pub fn broken(&mut self, kind: CheckKind, message: impl Into<String>) {
+        self.outcomes.push(Outcome::Fail { detail: Detail::new(kind, message) });
+    }
+
+    /// Adds a check that proved nothing.
+    pub fn unknown(&mut self, kind: CheckKind, message: impl Into<String>) {
+        self.outcomes.push(Outcome::Inconclusive { detail: Detail::new(kind, message) });
+    }
+
     /// Appends what `other` holds; its metrics win over ours of the same name.
     pub fn merge(&mut self, other: Self) {
         self.outcomes.extend(other.outcomes);
         self.metrics.extend(other.metrics);
         self.cgroups.extend(other.cgroups);
         self.phases.extend(other.phases);
+        self.monitor.extend(other.monitor);
+        self.passes.extend(other.passes);
+        self.passes.truncate(PASSES_KEPT);
     }
 
     /// [`merge`](Self::merge) as an expression.

@@ -45,6 +45,17 @@ pub struct HostDelay {
     pub run_delay_ns: u64,
 }
 
+impl HostDelay {
+    /// What came after `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            run_ns: self.run_ns.saturating_sub(before.run_ns),
+            run_delay_ns: self.run_delay_ns.saturating_sub(before.run_delay_ns),
+        }
+    }
+}
+
 /// Everything that came out of a machine.
 #[derive(Debug)]
 pub struct VmRun {
@@ -66,6 +77,8 @@ pub struct VmRun {
     pub exits: BTreeMap<String, u64>,
     /// How long the machine waited for host CPUs.
     pub host_delay: HostDelay,
+    /// The same while the test's function ran.
+    pub test_delay: HostDelay,
     /// Host CPUs that a guest CPU can count on at once, at most 1.
     pub vcpu_share: f64,
 }
@@ -120,6 +133,8 @@ struct Life<'a> {
     console: Vec<u8>,
     stderr: Vec<u8>,
     host_delay: HostDelay,
+    before_test: HostDelay,
+    test_delay: HostDelay,
 }
 
 impl<'a> Life<'a> {
@@ -138,6 +153,8 @@ impl<'a> Life<'a> {
             console: Vec::new(),
             stderr: Vec::new(),
             host_delay: HostDelay::default(),
+            before_test: HostDelay::default(),
+            test_delay: HostDelay::default(),
         };
         life.phases_us.insert("start".into(), micros(start.elapsed()));
         for (name, took) in life.running.phases() {
@@ -241,17 +258,24 @@ impl<'a> Life<'a> {
             return;
         }
         self.phases_us.insert(format!("{:?}", self.phase).to_lowercase(), micros(self.phase_start.elapsed()));
+        self.sample_delay();
         self.phase = reached;
         self.phase_start = Instant::now();
-        self.sample_delay();
+        if reached == Phase::Test {
+            self.before_test = self.host_delay;
+        }
         if reached == Phase::Test && self.config.spoil == Spoil::KillMonitor {
             self.running.kill();
         }
     }
 
     fn sample_delay(&mut self) {
-        if let Some(delay) = self.running.delay() {
+        // Threads that have ended are not counted any more: what was seen before they did still is.
+        if let Some(delay) = self.running.delay().filter(|d| d.run_ns >= self.host_delay.run_ns) {
             self.host_delay = delay;
+        }
+        if self.phase == Phase::Test {
+            self.test_delay = self.host_delay.since(self.before_test);
         }
     }
 
@@ -266,6 +290,7 @@ impl<'a> Life<'a> {
             monitor_stderr: String::from_utf8_lossy(&self.stderr).into_owned(),
             phases_us: self.phases_us,
             host_delay: self.host_delay,
+            test_delay: self.test_delay,
             exits: self.running.exits(),
             vcpu_share: self.running.vcpu_share(self.config.topology.total_cpus()),
         }

@@ -49,22 +49,34 @@ limits! {
     min_page_locality: f64,
     /// Most migrations across nodes for each migration.
     max_cross_node_migration_ratio: f64,
-    /// Largest ratio between the run queues of two CPUs.
+    /// Most tasks on one CPU's run queue for each on another's, an empty one counting as one task.
     max_imbalance_ratio: f64,
-    /// Longest local dispatch queue.
+    /// Most tasks waiting in one CPU's local dispatch queue.
     max_local_dsq_depth: u64,
-    /// A run queue's clock that stands still fails the test.
+    /// The clock of a run queue whose CPU is not idle must not stand still.
     fail_on_rq_clock_stuck: bool,
-    /// Samples in a row before a monitor's limit counts.
+    /// Samples in a row, 100 ms apart, before a limit on queues, clocks or events counts.
     sustained_samples: u64,
-    /// Most fall-back selections a second.
+    /// Most fall-back selections a second on the whole machine (`SCX_EV_SELECT_CPU_FALLBACK`).
     max_fallback_rate: f64,
-    /// Most keep-last decisions a second.
+    /// Most keep-last decisions a second on the whole machine (`SCX_EV_DISPATCH_KEEP_LAST`).
     max_keep_last_rate: f64,
 }
 
 /// Gap of `not_stuck` in ms: release and debug builds.
 const GAP_MS: (u64, u64) = (2000, 3000);
+/// Half a second at a sample each 100 ms: shorter than that, queues and clocks may be as they like.
+const SUSTAINED_SAMPLES: u64 = 5;
+
+/// What an attribute without a value means.
+impl Assert {
+    /// Of `max_spread_pct`; a debug build's workers spend their time elsewhere as well.
+    pub const DEFAULT_MAX_SPREAD_PCT: f64 = if cfg!(debug_assertions) { 35.0 } else { 15.0 };
+    /// Of `max_imbalance_ratio`.
+    pub const DEFAULT_MAX_IMBALANCE_RATIO: f64 = 4.0;
+    /// Of `max_local_dsq_depth`.
+    pub const DEFAULT_MAX_LOCAL_DSQ_DEPTH: u64 = 50;
+}
 
 impl Assert {
     /// What holds when nobody says otherwise: nothing stands still, and nothing leaves its cpuset.
@@ -79,25 +91,10 @@ impl Assert {
         self.max_gap_ms.unwrap_or(if cfg!(debug_assertions) { GAP_MS.1 } else { GAP_MS.0 })
     }
 
-    /// Names of the limits in force that this version cannot check.
+    /// Samples in a row before a monitor's limit counts.
     #[must_use]
-    pub fn unsupported(&self) -> Vec<&'static str> {
-        [
-            ("max_throughput_cv", self.max_throughput_cv.is_some()),
-            ("min_work_rate", self.min_work_rate.is_some()),
-            ("max_wake_latency_cv", self.max_wake_latency_cv.is_some()),
-            ("min_page_locality", self.min_page_locality.is_some()),
-            ("max_cross_node_migration_ratio", self.max_cross_node_migration_ratio.is_some()),
-            ("max_imbalance_ratio", self.max_imbalance_ratio.is_some()),
-            ("max_local_dsq_depth", self.max_local_dsq_depth.is_some()),
-            ("fail_on_rq_clock_stuck", self.fail_on_rq_clock_stuck == Some(true)),
-            ("sustained_samples", self.sustained_samples.is_some()),
-            ("max_fallback_rate", self.max_fallback_rate.is_some()),
-            ("max_keep_last_rate", self.max_keep_last_rate.is_some()),
-        ]
-        .into_iter()
-        .filter_map(|(name, set)| set.then_some(name))
-        .collect()
+    pub fn sustained(&self) -> usize {
+        usize::try_from(self.sustained_samples.unwrap_or(SUSTAINED_SAMPLES)).unwrap_or(usize::MAX).max(1)
     }
 }
 

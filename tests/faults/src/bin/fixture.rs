@@ -2,6 +2,8 @@
 
 use ktstr::prelude::*;
 
+#[path = "fixture/checks.rs"]
+mod checks;
 #[path = "fixture/steps.rs"]
 mod steps;
 
