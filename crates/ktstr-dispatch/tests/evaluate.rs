@@ -29,6 +29,8 @@ fn hello(topology: &Topology) -> Message {
 fn seen(when: When, state: &str, ops: Option<&str>, process: ProcessSeen) -> SchedulerSeen {
     SchedulerSeen {
         when,
+        name: Some("bpfland".into()),
+        switches: Vec::new(),
         state: state.into(),
         ops: ops.map(str::to_owned),
         enable_seq: 1,

@@ -9,6 +9,7 @@ mod claim;
 mod cpuset;
 mod ctx;
 pub mod dmesg;
+pub mod kmsg;
 mod monitor;
 mod payload;
 mod run;
@@ -25,6 +26,9 @@ pub use ctx::{Ctx, CtxParams, TestFn};
 pub use monitor::Monitor;
 pub use payload::{Payload, RunningPayload};
 pub use run::execute_defs;
-pub use scheduler::{RunningScheduler, Scheduler, SchedulerControl, SchedulerLaunch, SchedulerSpec, observe_idle};
+pub use scheduler::{
+    Attachable, KernelSwitches, RunningScheduler, Scheduler, SchedulerControl, SchedulerLaunch, SchedulerSpec,
+    observe_idle,
+};
 pub use work::WorkType;
 pub use worker::{MemPolicy, Policy};
