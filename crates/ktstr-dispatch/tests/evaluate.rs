@@ -79,6 +79,9 @@ struct Run {
     bytes: Vec<u8>,
     end: VmEnd,
     scheduler: Option<String>,
+    staged: Vec<String>,
+    switches: Vec<(String, String)>,
+    kargs: Vec<String>,
     vcpu_share: f64,
 }
 
@@ -89,6 +92,9 @@ impl Run {
             bytes: stream(messages, NONCE),
             end: VmEnd::PoweredOff,
             scheduler: Some("bpfland".into()),
+            staged: Vec::new(),
+            switches: Vec::new(),
+            kargs: Vec::new(),
             vcpu_share: 1.0,
         }
     }
@@ -96,7 +102,13 @@ impl Run {
     fn evaluate(&self) -> anyhow::Result<AssertResult> {
         let mut transcript = Transcript::new(NONCE);
         transcript.feed(&self.bytes, 0);
-        let expected = Expected { topology: self.topology.clone(), scheduler: self.scheduler.clone() };
+        let expected = Expected {
+            topology: self.topology.clone(),
+            scheduler: self.scheduler.clone(),
+            staged: self.staged.clone(),
+            switches: self.switches.clone(),
+            kargs: self.kargs.clone(),
+        };
         evaluate(&Evidence {
             expected: &expected,
             end: &self.end,
@@ -248,6 +260,8 @@ fn a_scheduler_that_left_is_the_scheduler_s_failure() {
     for detach in broken {
         let mut messages = good(&topology());
         messages[4] = Message::Scheduler(detach.clone());
+        let stopped = seen(When::Stopped, "disabled", None, ProcessSeen::Exited(0));
+        messages[5] = Message::Scheduler(SchedulerSeen { enable_seq: detach.enable_seq, ..stopped });
         let run = Run::of(&messages);
         assert_eq!(run.verdict(false), Verdict::Fail, "{detach:?}");
         assert_eq!(run.verdict(true), Verdict::Pass, "this is what expect_err is for: {detach:?}");
