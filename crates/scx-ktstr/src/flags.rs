@@ -70,15 +70,25 @@ pub struct Flags {
     #[arg(long, value_name = "PID|COMM", help_heading = "Faults of scheduling")]
     pub starve: Option<String>,
 
-    /// Run the starved task once in so many ms rather than never
-    #[arg(long, value_name = "MS", requires = "starve", help_heading = "Faults of scheduling")]
+    /// Never run tasks of this nice value (-20 to 19, not 0)
+    #[arg(
+        long,
+        value_name = "NICE",
+        allow_negative_numbers = true,
+        conflicts_with = "starve",
+        help_heading = "Faults of scheduling"
+    )]
+    pub starve_nice: Option<i32>,
+
+    /// Run a starved task once in so many ms rather than never: it can be killed then
+    #[arg(long, value_name = "MS", help_heading = "Faults of scheduling")]
     pub starve_every: Option<u64>,
 
     /// Never dispatch on this CPU; tasks that can run nowhere else still do
     #[arg(long, value_name = "CPU", help_heading = "Faults of scheduling")]
     pub ignore_cpu: Option<u32>,
 
-    /// Do not run user tasks that can run nowhere else, either
+    /// Starve user tasks that can run nowhere else, too
     #[arg(long, requires = "ignore_cpu", help_heading = "Faults of scheduling")]
     pub ignore_pinned: bool,
 
@@ -124,6 +134,15 @@ impl Flags {
         for (flag, cpu) in [("--ignore-cpu", self.ignore_cpu), ("--pile-on-cpu", self.pile_on_cpu)] {
             ensure!(cpu.is_none_or(|cpu| i32::try_from(cpu).is_ok()), "{flag} is not a CPU number");
         }
+        ensure!(
+            self.starve_nice.is_none_or(|nice| nice != 0 && (-20..=19).contains(&nice)),
+            "--starve-nice must be from -20 to 19 and not 0, which is everybody's"
+        );
+        let starves = self.starve.is_some() || self.starve_nice.is_some() || self.ignore_pinned;
+        ensure!(
+            starves || self.starve_every.is_none(),
+            "--starve-every needs --starve, --starve-nice or --ignore-pinned"
+        );
         text::<TEXT_LEN>(&self.message, "--message")?;
         self.victim().map(drop)
     }
@@ -208,6 +227,9 @@ mod tests {
             "--starve a-name-longer-than-any-in-the-kernel",
             "--starve-every 10",
             "--ignore-pinned",
+            "--starve-nice 0",
+            "--starve-nice 20",
+            "--starve-nice 3 --starve a",
             "--ignore-cpu 3000000000",
             "--no-such-fault",
         ] {

@@ -73,6 +73,7 @@ fn switch_on(open: &mut OpenKtstrSkel<'_>, flags: &Flags) -> Result<()> {
     rodata.lost_wakeup_ns = us(flags.lost_wakeup);
     rodata.starve_pid = victim.pid;
     rodata.starve_comm = victim.comm;
+    rodata.starve_nice = flags.starve_nice.unwrap_or(0);
     rodata.ignore_cpu = cpu(flags.ignore_cpu);
     rodata.pile_on_cpu = cpu(flags.pile_on_cpu);
     rodata.ignore_pinned = flags.ignore_pinned.into();

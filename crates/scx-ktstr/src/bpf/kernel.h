@@ -38,6 +38,7 @@ struct task_struct {
 	int pid;
 	int tgid;
 	char comm[16];
+	int static_prio;
 	int nr_cpus_allowed;
 	const struct cpumask *cpus_ptr;
 };
@@ -58,6 +59,8 @@ struct scx_exit_info {
 
 /* include/linux/sched.h */
 #define PF_KTHREAD 0x00200000
+/* include/linux/sched/prio.h: the priority of nice 0 */
+#define DEFAULT_PRIO 120
 
 /* include/linux/sched/ext.h, kernel/sched/ext_internal.h */
 #define SCX_SLICE_DFL (20ULL * 1000 * 1000)

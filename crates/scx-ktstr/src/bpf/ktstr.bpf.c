@@ -9,7 +9,7 @@ char _license[] SEC("license") = "GPL";
 
 /* Queues. */
 #define SHARED 0 /* the policy's own */
-#define STARVED 1 /* the starved task's */
+#define STARVED 1 /* of those that are starved */
 #define HELD 2 /* what a stalled scheduler takes and never gives */
 #define MAILBOX 3 /* the shared queue with the planted lost wake-up */
 
@@ -27,6 +27,7 @@ const volatile u64 slow_dispatch_ns;
 const volatile u64 starve_every_ns;
 const volatile u64 lost_wakeup_ns;
 const volatile s32 starve_pid;
+const volatile s32 starve_nice; /* 0 starves nobody */
 const volatile char starve_comm[COMM_LEN];
 const volatile s32 ignore_cpu = -1;
 const volatile s32 pile_on_cpu = -1;
@@ -80,6 +81,8 @@ static bool is_starved(struct task_struct *p)
 {
 	int i;
 
+	if (starve_nice)
+		return p->static_prio - DEFAULT_PRIO == starve_nice && !(p->flags & PF_KTHREAD);
 	if (starve_pid)
 		return p->pid == starve_pid || p->tgid == starve_pid;
 	if (!starve_comm[0])
@@ -172,7 +175,7 @@ void KTSTR_OPS(ktstr_enqueue, struct task_struct *p, u64 enq_flags)
 	if (only_on_ignored(p)) {
 		bool stays_out = ignore_pinned && !(p->flags & PF_KTHREAD);
 
-		insert(p, stays_out ? HELD : SCX_DSQ_LOCAL, slice_ns, enq_flags);
+		insert(p, stays_out ? STARVED : SCX_DSQ_LOCAL, slice_ns, enq_flags);
 		return;
 	}
 	if (pile_on_cpu >= 0 && bpf_cpumask_test_cpu(pile_on_cpu, p->cpus_ptr)) {
@@ -197,9 +200,14 @@ void KTSTR_OPS(ktstr_dispatch, s32 cpu, struct task_struct *prev)
 	if (starve_every_ns) {
 		u64 now = bpf_ktime_get_ns();
 
-		if (now - starved_turn_ns >= starve_every_ns && move_to_local(STARVED)) {
-			starved_turn_ns = now;
-			return;
+		if (now - starved_turn_ns >= starve_every_ns) {
+			if (move_to_local(STARVED)) {
+				starved_turn_ns = now;
+				return;
+			}
+			/* It may be pinned to a CPU that nobody wakes. */
+			if (ignore_pinned && cpu != ignore_cpu)
+				scx_bpf_kick_cpu(ignore_cpu, SCX_KICK_IDLE);
 		}
 	}
 	if (ignore_cpu >= 0 && cpu == ignore_cpu)
