@@ -18,6 +18,10 @@ pub struct KtstrTestEntry {
     pub scheduler: &'static Scheduler,
     /// Arguments after the scheduler's own `sched_args`.
     pub extra_sched_args: &'static [&'static str],
+    /// Schedulers that are packed beside it, for the test to attach ([`ktstr_scenario::SchedulerControl`]).
+    pub staged_schedulers: &'static [&'static Scheduler],
+    /// Content of the file that the scheduler's `config_file_def` names.
+    pub config: Option<&'static str>,
     /// NUMA nodes of the declared topology.
     pub numa_nodes: Option<u32>,
     /// Last-level caches of the whole machine.
@@ -101,6 +105,8 @@ impl KtstrTestEntry {
         func: no_function,
         scheduler: &Scheduler::EEVDF,
         extra_sched_args: &[],
+        staged_schedulers: &[],
+        config: None,
         numa_nodes: None,
         llcs: None,
         cores: None,

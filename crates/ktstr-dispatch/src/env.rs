@@ -26,6 +26,11 @@ pub const VARIABLES: &[Variable] = &[
     var("KTSTR_ACCEL", "`auto`, `kvm`, `tcg` or `sim`"),
     var("KTSTR_OVERCOMMIT", "multiplies the host CPUs that gauntlet presets may use (default 1)"),
     var("KTSTR_SCHEDULER", "path of the scheduler binary for `binary = \"…\"` declarations"),
+    var("KTSTR_SCHEDULER_PROFILE", "cargo profile that schedulers of the workspace are built with (default `release`)"),
+    var(
+        "KTSTR_SCHEDULER_ALLOW_STALE_FALLBACK",
+        "where a scheduler of the workspace does not build, an older binary stands in; the record says so",
+    ),
     var("KTSTR_BUDGET_SECS", "list only the tests that cover most in so many seconds"),
     var("KTSTR_CARGO_TEST_MODE", "base names only, no warning about lost variants"),
     var("KTSTR_NO_SKIP_MODE", "presence, even empty: what would be skipped fails"),
@@ -73,6 +78,10 @@ pub struct Settings {
     pub lock_dir: PathBuf,
     /// `KTSTR_SCHEDULER`.
     pub scheduler: Option<PathBuf>,
+    /// `KTSTR_SCHEDULER_PROFILE`.
+    pub scheduler_profile: Option<String>,
+    /// `KTSTR_SCHEDULER_ALLOW_STALE_FALLBACK`.
+    pub allow_stale: bool,
     /// `KTSTR_HOST_CGROUP_PARENT`.
     pub host_cgroup_parent: Option<PathBuf>,
     /// `KTSTR_CGROUP_WALK_ROOT`.
@@ -107,6 +116,8 @@ impl Settings {
             lock_dir: path("KTSTR_LOCK_DIR")
                 .unwrap_or_else(|| path("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp")).join("ktstr-locks")),
             scheduler: path("KTSTR_SCHEDULER"),
+            scheduler_profile: text("KTSTR_SCHEDULER_PROFILE"),
+            allow_stale: text("KTSTR_SCHEDULER_ALLOW_STALE_FALLBACK").is_some(),
             host_cgroup_parent: path("KTSTR_HOST_CGROUP_PARENT"),
             cgroup_walk_root: path("KTSTR_CGROUP_WALK_ROOT"),
             under_nextest: get("NEXTEST").is_some(),

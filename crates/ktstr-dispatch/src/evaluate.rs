@@ -4,12 +4,13 @@
 //! test's own outcomes. A lost machine is a [`HarnessFault`], which `expect_err` never turns into a pass.
 
 use crate::host_noise::{HostNoise, relax};
+use crate::schedulers;
 use crate::words::last_lines;
 use ktstr_scenario::dmesg;
 use ktstr_topology::Topology;
-use ktstr_verdict::{AssertResult, CheckKind, Detail, HarnessFault, Outcome, PostVmAssertionFailure};
+use ktstr_verdict::{AssertResult, CheckKind, HarnessFault, Outcome, PostVmAssertionFailure};
 use ktstr_vmm::{HostDelay, VmEnd};
-use ktstr_wire::{Hello, Message, ProcessSeen, SchedulerSeen, Stage, TestReport, Transcript, When};
+use ktstr_wire::{Hello, Message, SchedulerSeen, Stage, TestReport, Transcript, When};
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -20,6 +21,12 @@ pub struct Expected {
     pub scheduler: Option<String>,
     /// Words of kernel log lines that this test allows.
     pub allow_kernel_log: Vec<String>,
+    /// Names of those that the test may attach.
+    pub staged: Vec<String>,
+    /// For a scheduler of the kernel: files and the values that switch it on.
+    pub switches: Vec<(String, String)>,
+    /// Words that must be on the kernel's command line.
+    pub kargs: Vec<String>,
 }
 
 /// What came back.
@@ -61,7 +68,11 @@ pub fn evaluate(evidence: &Evidence<'_>) -> anyhow::Result<AssertResult> {
     if let Err(e) = evidence.expected.topology.check_read_back(&protocol.hello.read_back) {
         return Err(fault(evidence, &format!("the guest is not the machine that was asked for: {e}")));
     }
-    let scheduler = scheduler_outcome(evidence.expected, &protocol).map_err(|why| fault(evidence, &why))?;
+    if let Some(word) = missing_karg(evidence.expected, protocol.hello) {
+        return Err(fault(evidence, &format!("`{word}` is not on the guest's command line, and was asked for")));
+    }
+    let scheduler = schedulers::judge(evidence.expected, &protocol.schedulers)
+        .map_err(|why| fault(evidence, &format!("{why}{}", scheduler_words(&messages))))?;
     let log = kernel_log(&messages, &evidence.expected.allow_kernel_log)?;
     let mut result = match (&protocol.report.ok, &protocol.report.err) {
         (Some(result), None) => result.clone(),
@@ -88,8 +99,7 @@ pub fn evaluate(evidence: &Evidence<'_>) -> anyhow::Result<AssertResult> {
 /// The frames a whole run consists of, each seen exactly once.
 struct Protocol<'a> {
     hello: &'a Hello,
-    attach: &'a SchedulerSeen,
-    detach: &'a SchedulerSeen,
+    schedulers: Vec<&'a SchedulerSeen>,
     report: &'a TestReport,
 }
 
@@ -108,13 +118,15 @@ impl<'a> Protocol<'a> {
                 _ => None,
             })
         };
-        let attach = seen(When::Attach, "scheduler state at the start")?;
-        let detach = seen(When::Detach, "scheduler state at the end")?;
+        seen(When::Attach, "scheduler state at the start")?;
+        seen(When::Detach, "scheduler state at the end")?;
+        seen(When::Stopped, "scheduler state after it was stopped")?;
+        let schedulers = messages.iter().filter_map(|m| if let Message::Scheduler(s) = m { Some(s) } else { None });
         let report = single(messages, "outcome", |m| match m {
             Message::Outcome(r) => Some(r),
             _ => None,
         })?;
-        Ok(Self { hello, attach, detach, report })
+        Ok(Self { hello, schedulers: schedulers.collect(), report })
     }
 }
 
@@ -188,34 +200,9 @@ fn fault(evidence: &Evidence<'_>, why: &str) -> anyhow::Error {
     anyhow::Error::new(HarnessFault::new(text))
 }
 
-/// `Err` when what was asked for never ran, an outcome when it ran and did not last.
-fn scheduler_outcome(expected: &Expected, p: &Protocol<'_>) -> Result<Option<Outcome>, String> {
-    let Some(name) = &expected.scheduler else {
-        return match [p.attach, p.detach].iter().find(|s| s.state != "disabled" && s.state != "absent") {
-            Some(s) => Err(format!("the test asked for EEVDF, but a sched_ext scheduler was {}: {:?}", s.state, s.ops)),
-            None => Ok(None),
-        };
-    };
-    if p.attach.state != "enabled" || p.attach.ops.is_none() {
-        return Err(format!("scheduler `{name}` was never attached: state `{}` at the start", p.attach.state));
-    }
-    let d = p.detach;
-    let broken = if d.state != "enabled" {
-        Some(format!("state is `{}` at the end", d.state))
-    } else if d.ops != p.attach.ops {
-        Some(format!("`{:?}` was attached at the start and `{:?}` at the end", p.attach.ops, d.ops))
-    } else if d.enable_seq != p.attach.enable_seq {
-        Some(format!("it was enabled again during the test (enable_seq {} then {})", p.attach.enable_seq, d.enable_seq))
-    } else if d.process != ProcessSeen::Alive {
-        Some(format!("its process was {:?} at the end", d.process))
-    } else {
-        None
-    };
-    Ok(broken.map(|why| {
-        let exit = d.exit_info.as_deref().map_or_else(String::new, |i| format!("; kernel: {i}"));
-        let message = format!("scheduler `{name}` did not last through the test: {why}{exit}");
-        Outcome::Fail { detail: Detail::new(CheckKind::Scheduler, message) }
-    }))
+fn missing_karg<'a>(expected: &'a Expected, hello: &Hello) -> Option<&'a str> {
+    let there: Vec<&str> = hello.cmdline.split_ascii_whitespace().collect();
+    expected.kargs.iter().flat_map(|k| k.split_ascii_whitespace()).find(|word| !there.contains(word))
 }
 
 /// Lines that are the scheduler's fault as outcomes; a splat of the kernel itself as an error no expectation inverts.

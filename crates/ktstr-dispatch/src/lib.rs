@@ -5,6 +5,7 @@
 #![deny(missing_docs)]
 
 mod args;
+mod cast;
 pub mod catalogue;
 mod ctor;
 mod entry;
@@ -20,9 +21,11 @@ mod record;
 mod registry;
 mod resolve;
 mod run;
+mod schedulers;
 mod validate;
 mod verifier;
 mod words;
+mod workspace;
 
 pub use entry::{DEFAULT_DURATION_S, DEFAULT_WATCHDOG_S, KtstrTestEntry};
 pub use env::{VARIABLES, Variable};

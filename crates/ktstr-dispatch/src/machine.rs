@@ -1,17 +1,19 @@
 //! One attempt in a machine: plan it, pack it, boot it, and hand back what came out.
 
+use crate::cast::Cast;
 use crate::entry::KtstrTestEntry;
 use crate::env::Settings;
 use crate::evaluate::{Evidence, Expected, evaluate};
-use crate::resolve::{ResolvedScheduler, resolve};
+use crate::resolve::ResolvedScheduler;
 use anyhow::Context as _;
 use ktstr_guest_init::GuestParams;
 use ktstr_kernel::cache::Cache;
 use ktstr_kernel::find::{FindEnv, FoundKernel, find_kernel};
-use ktstr_scenario::{Assert, SchedulerLaunch};
+use ktstr_scenario::{Assert, Attachable};
 use ktstr_topology::{Topology, vm_memory_mib};
 use ktstr_verdict::{
-    AssertResult, HarnessFault, HostClass, PerfModeUnavailable, TopologyUnrepresentable, classify_host_error,
+    AssertResult, HarnessFault, HostClass, PerfModeUnavailable, SchedulerBuildRefused, TopologyUnrepresentable,
+    classify_host_error,
 };
 use ktstr_vmm::initramfs::{BaseSpec, build_base_layer};
 use ktstr_vmm::{Accel, AccelChoice, Deadlines, Performance, Spoil, Vm, VmConfig, VmRun, choose_accel};
@@ -29,8 +31,8 @@ const ATTACH_S: u64 = 150;
 const CLEANUP_S: u64 = 10;
 /// Seconds from the end of the test to power-off: stopping the scheduler, the kernel log, the last frames.
 const SHUTDOWN_S: u64 = 45;
-/// Seconds of no CPU use by a scheduler that is not yet attached after which the guest gives it up.
-const ATTACH_IDLE_S: u64 = 10;
+/// More seconds for a test with each scheduler that it may attach: the BPF verifier is slow under emulation.
+const CHANGE_S: u64 = 30;
 
 /// What an attempt is made of, as far as it got; the record is written from it.
 #[derive(Debug, Default)]
@@ -58,14 +60,9 @@ pub fn run_in_machine(
     attempt: &mut Attempt,
 ) -> anyhow::Result<AssertResult> {
     let started = start(entry, topology, settings, attempt).map_err(before_the_test)?;
-    let run = match started {
-        Started::Run(run) => run,
+    let (run, expected) = match started {
+        Started::Run(run, expected) => (run, expected),
         Started::Skip(result) => return Ok(result),
-    };
-    let expected = Expected {
-        topology: topology.clone(),
-        scheduler: (!entry.scheduler.is_eevdf()).then(|| entry.scheduler.name.to_owned()),
-        allow_kernel_log: entry.allow_kernel_log.iter().map(|w| (*w).to_owned()).collect(),
     };
     let result = evaluate(&Evidence {
         expected: &expected,
@@ -82,7 +79,7 @@ pub fn run_in_machine(
 
 /// A machine that ran, or the reason not to start one.
 enum Started {
-    Run(Box<VmRun>),
+    Run(Box<VmRun>, Expected),
     Skip(AssertResult),
 }
 
@@ -105,8 +102,10 @@ fn start(
     if let Some(skip) = kernel_refused(entry, &kernel)? {
         return Ok(Started::Skip(skip));
     }
-    attempt.scheduler = resolve(entry.scheduler, settings)?;
-    let config = configure(entry, topology, settings, &kernel, attempt.scheduler.as_ref(), accel)?;
+    let cast = Cast::of(entry, settings)?;
+    attempt.scheduler.clone_from(&cast.resolved);
+    let expected = expected(entry, topology, &cast);
+    let config = configure(entry, topology, settings, &kernel, cast, accel)?;
     attempt.kernel = Some(kernel);
     #[allow(clippy::cast_precision_loss)]
     {
@@ -115,12 +114,29 @@ fn start(
     }
     let run = Vm::new(config).run()?;
     keep_stream(&run);
-    Ok(Started::Run(Box::new(run)))
+    Ok(Started::Run(Box::new(run), expected))
+}
+
+fn expected(entry: &KtstrTestEntry, topology: &Topology, cast: &Cast) -> Expected {
+    let switches = match &cast.under_test {
+        Some(Attachable::Kernel(switches)) => switches.enable.clone(),
+        Some(Attachable::Program(_)) | None => Vec::new(),
+    };
+    Expected {
+        topology: topology.clone(),
+        scheduler: cast.under_test.as_ref().map(|s| s.name().to_owned()),
+        staged: cast.staged.iter().map(|s| s.name().to_owned()).collect(),
+        switches,
+        kargs: entry.scheduler.kargs.iter().map(|k| (*k).to_owned()).collect(),
+        allow_kernel_log: entry.allow_kernel_log.iter().map(|w| (*w).to_owned()).collect(),
+    }
 }
 
 /// What goes wrong before the test is the host's lack or a fault of ours; it is never the failure that a test expects.
 fn before_the_test(e: anyhow::Error) -> anyhow::Error {
     match classify_host_error(&e, false) {
+        // A build that was refused has a marker of its own.
+        HostClass::NotHostClass if e.is::<SchedulerBuildRefused>() => e,
         HostClass::NotHostClass => e.context(HarnessFault::new("the test could not be started")),
         HostClass::Skip { .. } | HostClass::Fail { .. } => e,
     }
@@ -155,12 +171,11 @@ fn configure(
     topology: &Topology,
     settings: &Settings,
     kernel: &FoundKernel,
-    scheduler: Option<&ResolvedScheduler>,
+    cast: Cast,
     accel: Accel,
 ) -> anyhow::Result<VmConfig> {
     let nonce = fresh_nonce()?;
-    let launch = scheduler.map(|s| launch_of(entry, s));
-    let base = base_layer(entry, kernel, scheduler, launch.as_ref())?;
+    let base = base_layer(entry, kernel, &cast)?;
     let params = GuestParams {
         schema: ktstr_guest_init::PARAMS_SCHEMA,
         nonce: nonce.0,
@@ -168,7 +183,8 @@ fn configure(
         topology: topology.clone(),
         duration_ms: entry.duration_s.saturating_mul(1000),
         assert: Assert::library_defaults().merge(entry.scheduler.assert).merge(entry.assert),
-        scheduler: launch,
+        scheduler: cast.under_test,
+        staged: cast.staged,
         scheduler_name: entry.scheduler.name.to_owned(),
         workload_root_cgroup: entry.workload_root_cgroup.or(entry.scheduler.cgroup_parent).map(str::to_owned),
         env: guest_env(),
@@ -228,32 +244,10 @@ fn spoil_from_env() -> Spoil {
 /// MiB below which a stock kernel with this initramfs does not boot reliably: the archive, its unpacked copy and the kernel.
 const MIN_MEMORY_MIB: u32 = 512;
 
-fn launch_of(entry: &KtstrTestEntry, scheduler: &ResolvedScheduler) -> SchedulerLaunch {
-    let file = scheduler.path.file_name().map_or_else(|| "scheduler".into(), |f| f.to_string_lossy().into_owned());
-    let declared = entry.scheduler;
-    let args = declared.sched_args.iter().chain(entry.extra_sched_args);
-    let stem = file.strip_prefix("scx_").unwrap_or(&file).to_owned();
-    SchedulerLaunch {
-        name: declared.name.to_owned(),
-        binary: format!("/sched/{file}"),
-        args: args.map(|a| (*a).to_owned()).collect(),
-        accepted_ops: vec![declared.name.to_owned(), stem],
-        sysctls: declared.sysctls.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-        attach_progress_s: ATTACH_IDLE_S,
-    }
-}
-
-fn base_layer(
-    entry: &KtstrTestEntry,
-    kernel: &FoundKernel,
-    scheduler: Option<&ResolvedScheduler>,
-    launch: Option<&SchedulerLaunch>,
-) -> anyhow::Result<PathBuf> {
+fn base_layer(entry: &KtstrTestEntry, kernel: &FoundKernel, cast: &Cast) -> anyhow::Result<PathBuf> {
     let mut extra: Vec<(PathBuf, String)> =
         entry.extra_include_files.iter().map(|f| (PathBuf::from(f), (*f).to_owned())).collect();
-    if let (Some(found), Some(launch)) = (scheduler, launch) {
-        extra.push((found.path.clone(), launch.binary.clone()));
-    }
+    extra.extend(cast.files.iter().cloned());
     let config = match (&kernel.config, &kernel.release) {
         (Some(path), Some(release)) => Some((path.clone(), release.clone())),
         _ => None,
@@ -275,10 +269,11 @@ fn guest_env() -> Vec<(String, String)> {
 fn deadlines(entry: &KtstrTestEntry, topology: &Topology) -> Deadlines {
     let cpus = u64::from(topology.total_cpus());
     let cleanup = entry.cleanup_budget_ms.map_or(Duration::from_secs(CLEANUP_S + cpus), Duration::from_millis);
+    let changes = Duration::from_secs(CHANGE_S) * u32::try_from(entry.staged_schedulers.len()).unwrap_or(u32::MAX);
     Deadlines {
         boot: Duration::from_secs(BOOT_S + BOOT_S_PER_CPU * cpus),
         attach: Duration::from_secs(ATTACH_S),
-        test: Duration::from_secs(entry.duration_s.saturating_add(entry.watchdog_timeout_s)) + cleanup,
+        test: Duration::from_secs(entry.duration_s.saturating_add(entry.watchdog_timeout_s)) + cleanup + changes,
         shutdown: Duration::from_secs(SHUTDOWN_S),
     }
 }

@@ -125,7 +125,7 @@ fn add_attempt(record: &mut SidecarRecord, attempt: &Attempt, verdict: Verdict) 
                     record.sched_ext_events.clone_from(&seen.events);
                     record.exit_info.clone_from(&seen.exit_info);
                 }
-                When::Stopped => {}
+                When::Stopped | When::Leaving | When::Left | When::Joined => {}
             },
             Message::SchedulerLog(line) => record.scheduler_log.push(line.clone()),
             _ => {}

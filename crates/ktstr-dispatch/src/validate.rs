@@ -25,6 +25,14 @@ pub enum EntryError {
     CpuBudgetWithoutNoPerf,
     /// `host_only` with a scheduler.
     HostOnlyWithScheduler,
+    /// `host_only` with staged schedulers.
+    HostOnlyWithStaged,
+    /// A staged scheduler without a program.
+    StagedWithoutProgram,
+    /// Two schedulers of one name.
+    StagedTwice,
+    /// `config` for a scheduler without `config_file_def`.
+    ConfigWithoutPlace,
     /// `survives_storm` with `expect_err`.
     StormWithExpectErr,
     /// `survives_storm` without a scheduler.
@@ -58,6 +66,18 @@ impl EntryError {
             Self::CpuBudgetWithoutNoPerf => "ktstr: cpu_budget needs no_perf_mode: add it or drop cpu_budget",
             Self::HostOnlyWithScheduler => {
                 "ktstr: host_only runs on the host's own scheduler: drop `scheduler` or `host_only`"
+            }
+            Self::HostOnlyWithStaged => {
+                "ktstr: host_only runs on the host's own scheduler: drop `staged_schedulers` or `host_only`"
+            }
+            Self::StagedWithoutProgram => {
+                "ktstr: a staged scheduler must have a program: declare it with `binary` or `binary_path`"
+            }
+            Self::StagedTwice => {
+                "ktstr: two schedulers of a test have one name: they are attached by their names, rename one"
+            }
+            Self::ConfigWithoutPlace => {
+                "ktstr: `config` needs a scheduler that says where it goes: add `config_file_def` to its declaration"
             }
             Self::StormWithExpectErr => {
                 "ktstr: survives_storm promises that the scheduler lives, expect_err that it fails: keep one"
@@ -126,6 +146,15 @@ impl KtstrTestEntry {
         if self.host_only && has_scheduler {
             return Err(EntryError::HostOnlyWithScheduler);
         }
+        if self.host_only && !self.staged_schedulers.is_empty() {
+            return Err(EntryError::HostOnlyWithStaged);
+        }
+        if self.config.is_some() && self.scheduler.config_file_def.is_none() {
+            return Err(EntryError::ConfigWithoutPlace);
+        }
+        if let Err(e) = self.validate_staged() {
+            return Err(e);
+        }
         if self.survives_storm && self.expect_err {
             return Err(EntryError::StormWithExpectErr);
         }
@@ -147,6 +176,45 @@ impl KtstrTestEntry {
         }
         Ok(())
     }
+}
+
+impl KtstrTestEntry {
+    const fn validate_staged(&self) -> Result<(), EntryError> {
+        let staged = self.staged_schedulers;
+        let mut i = 0;
+        while i < staged.len() {
+            if !staged[i].has_verifier_cells() {
+                return Err(EntryError::StagedWithoutProgram);
+            }
+            if same(staged[i].name, self.scheduler.name) {
+                return Err(EntryError::StagedTwice);
+            }
+            let mut j = i + 1;
+            while j < staged.len() {
+                if same(staged[i].name, staged[j].name) {
+                    return Err(EntryError::StagedTwice);
+                }
+                j += 1;
+            }
+            i += 1;
+        }
+        Ok(())
+    }
+}
+
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < a.len() {
+        if a[i] != b[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
 }
 
 const fn inverted(min: u32, max: Option<u32>) -> bool {

@@ -29,6 +29,8 @@ fn hello(topology: &Topology) -> Message {
 fn seen(when: When, state: &str, ops: Option<&str>, process: ProcessSeen) -> SchedulerSeen {
     SchedulerSeen {
         when,
+        name: Some("bpfland".into()),
+        switches: Vec::new(),
         state: state.into(),
         ops: ops.map(str::to_owned),
         enable_seq: 1,
@@ -77,6 +79,9 @@ struct Run {
     bytes: Vec<u8>,
     end: VmEnd,
     scheduler: Option<String>,
+    staged: Vec<String>,
+    switches: Vec<(String, String)>,
+    kargs: Vec<String>,
     vcpu_share: f64,
     allow_kernel_log: Vec<String>,
 }
@@ -88,6 +93,9 @@ impl Run {
             bytes: stream(messages, NONCE),
             end: VmEnd::PoweredOff,
             scheduler: Some("bpfland".into()),
+            staged: Vec::new(),
+            switches: Vec::new(),
+            kargs: Vec::new(),
             vcpu_share: 1.0,
             allow_kernel_log: Vec::new(),
         }
@@ -100,6 +108,9 @@ impl Run {
             topology: self.topology.clone(),
             scheduler: self.scheduler.clone(),
             allow_kernel_log: self.allow_kernel_log.clone(),
+            staged: self.staged.clone(),
+            switches: self.switches.clone(),
+            kargs: self.kargs.clone(),
         };
         evaluate(&Evidence {
             expected: &expected,
@@ -252,6 +263,8 @@ fn a_scheduler_that_left_is_the_scheduler_s_failure() {
     for detach in broken {
         let mut messages = good(&topology());
         messages[4] = Message::Scheduler(detach.clone());
+        let stopped = seen(When::Stopped, "disabled", None, ProcessSeen::Exited(0));
+        messages[5] = Message::Scheduler(SchedulerSeen { enable_seq: detach.enable_seq, ..stopped });
         let run = Run::of(&messages);
         assert_eq!(run.verdict(false), Verdict::Fail, "{detach:?}");
         assert_eq!(run.verdict(true), Verdict::Pass, "this is what expect_err is for: {detach:?}");

@@ -4,9 +4,9 @@ use crate::link::Link;
 use crate::params::{GuestParams, PARAMS_SCHEMA};
 use crate::{kmsg, mount, params, port, power, readback, reaper};
 use anyhow::{Context as _, Result, bail};
-use ktstr_scenario::{Ctx, CtxParams, RunningScheduler, TestFn, observe_idle};
+use ktstr_scenario::{Ctx, CtxParams, SchedulerControl, TestFn};
 use ktstr_verdict::{AssertResult, HarnessFault, Outcome};
-use ktstr_wire::{Hello, Message, Nonce, PanicReport, SCHEMA, Stage, TestReport, When};
+use ktstr_wire::{Hello, Message, Nonce, PanicReport, SCHEMA, Stage, TestReport};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -82,28 +82,17 @@ fn live(
     prepare(params);
     let function =
         resolve(&params.test).with_context(|| format!("this binary has no test `{}`", params.test)).map_err(init)?;
-    let mut scheduler = None;
-    if let Some(launch) = &params.scheduler {
+    if params.scheduler.is_some() || !params.staged.is_empty() {
         mount::check_kernel_config(&release).map_err(init)?;
-        let log = Arc::clone(link);
-        let mut running = RunningScheduler::launch(launch, move |line| log.send(&Message::SchedulerLog(line)))
-            .map_err(|e| (Stage::Scheduler, e))?;
-        let attached = running.wait_attached().map_err(|e| (Stage::Scheduler, e))?;
-        link.send(&Message::Scheduler(attached));
-        scheduler = Some(running);
-    } else {
-        link.send(&Message::Scheduler(observe_idle(When::Attach)));
     }
+    let mouth = Arc::clone(link);
+    let say = move |message: Message| mouth.send(&message);
+    let control = Arc::new(SchedulerControl::new(params.scheduler.clone(), params.staged.clone(), say));
+    control.begin().map_err(|e| (Stage::Scheduler, e))?;
     link.send(&Message::Phase("test".into()));
-    let report = call(params, function);
+    let report = call(params, function, &control);
     link.send(&Message::Phase("test-end".into()));
-    if let Some(mut running) = scheduler {
-        link.send(&Message::Scheduler(running.observe(When::Detach)));
-        link.send(&Message::Scheduler(running.stop()));
-    } else {
-        link.send(&Message::Scheduler(observe_idle(When::Detach)));
-        link.send(&Message::Scheduler(observe_idle(When::Stopped)));
-    }
+    control.end();
     Ok(report)
 }
 
@@ -151,7 +140,7 @@ fn prepare(params: &GuestParams) {
     reaper::start();
 }
 
-fn call(params: &GuestParams, function: TestFn) -> TestReport {
+fn call(params: &GuestParams, function: TestFn, control: &Arc<SchedulerControl>) -> TestReport {
     let below = params.workload_root_cgroup.as_deref().unwrap_or(DEFAULT_CGROUP);
     let ctx = Ctx::new(CtxParams {
         topology: params.topology.clone(),
@@ -161,7 +150,7 @@ fn call(params: &GuestParams, function: TestFn) -> TestReport {
         cgroup_walk_root: None,
         host_only: false,
         scheduler_name: params.scheduler_name.clone(),
-        control: Arc::default(),
+        control: Arc::clone(control),
     });
     // The hook has sent the panic already; the report only must not look like a result.
     let result = catch_unwind(AssertUnwindSafe(|| function(&ctx)))

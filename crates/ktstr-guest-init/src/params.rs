@@ -2,13 +2,13 @@
 
 use crate::port;
 use anyhow::{Context as _, Result};
-use ktstr_scenario::{Assert, SchedulerLaunch};
+use ktstr_scenario::{Assert, Attachable};
 use ktstr_topology::Topology;
 use ktstr_wire::{PARAMS_PATH, unseal};
 use serde::{Deserialize, Serialize};
 
 /// Version of [`GuestParams`].
-pub const PARAMS_SCHEMA: u32 = 1;
+pub const PARAMS_SCHEMA: u32 = 2;
 
 /// One attempt, seen from inside.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,8 +25,10 @@ pub struct GuestParams {
     pub duration_ms: u64,
     /// The checks, all layers merged.
     pub assert: Assert,
-    /// The scheduler to launch; `None` for EEVDF.
-    pub scheduler: Option<SchedulerLaunch>,
+    /// The scheduler to attach; `None` for EEVDF.
+    pub scheduler: Option<Attachable>,
+    /// Schedulers that the test may attach.
+    pub staged: Vec<Attachable>,
     /// Its declared name.
     pub scheduler_name: String,
     /// Cgroup below the root that workloads live in.

@@ -31,16 +31,16 @@ const fn known(name: &'static str, shape: Shape, place: Place) -> Known {
 }
 
 use Place::{Assert, Deferred, Field, OptionalField};
-use Shape::{Bool, Exprs, Float, Path, Paths, Text, TextOrTexts, Texts, U32, U64};
+use Shape::{Bool, Exprs, Float, Path, Paths, Refs, Text, TextOrTexts, Texts, U32, U64};
 
 /// Every attribute, in the order messages list them.
 pub const ATTRIBUTES: &[Known] = &[
     known("scheduler", Path, Field),
     known("payload", Path, Deferred),
     known("workloads", Paths, Deferred),
-    known("staged_schedulers", Paths, Deferred),
+    known("staged_schedulers", Refs, Field),
     known("extra_sched_args", Texts, Field),
-    known("config", Text, Deferred),
+    known("config", Text, OptionalField),
     known("numa_nodes", U32, OptionalField),
     known("llcs", U32, OptionalField),
     known("cores", U32, OptionalField),

@@ -29,6 +29,8 @@ pub enum Shape {
     Path,
     /// `[A, B]`.
     Paths,
+    /// `[A, B]`, constants of one type.
+    Refs,
     /// `[A, b(1)]`: any expressions; only plain names are looked up now.
     Exprs,
 }
@@ -61,6 +63,7 @@ impl Shape {
             Self::Texts | Self::TextOrTexts => list(expr, text),
             Self::TextPairs => list(expr, text_pair),
             Self::Path => path(expr).map(|path| (quote_spanned!(expr.span()=> &#path), true)),
+            Self::Refs => list(expr, |e| path(e).map(|p| quote_spanned!(e.span()=> &#p))),
             Self::Paths | Self::Exprs => names(expr, self == Self::Exprs),
         }
         .ok_or_else(wrong)?;
@@ -77,7 +80,7 @@ impl Shape {
             Self::Text => Some(quote_spanned!(span=> &'static str)),
             Self::Texts => Some(quote_spanned!(span=> &'static [&'static str])),
             Self::TextPairs => Some(quote_spanned!(span=> &'static [(&'static str, &'static str)])),
-            Self::TextOrTexts | Self::Path | Self::Paths | Self::Exprs => None,
+            Self::TextOrTexts | Self::Path | Self::Paths | Self::Refs | Self::Exprs => None,
         }
     }
 
@@ -91,7 +94,7 @@ impl Shape {
             Self::TextOrTexts => "a string or a list of strings: `[\"a\", \"b\"]`",
             Self::TextPairs => "a list of pairs of strings: `[(\"name\", \"value\")]`",
             Self::Path => "the name of a constant or function",
-            Self::Paths => "a list of names: `[A, B]`",
+            Self::Paths | Self::Refs => "a list of names: `[A, B]`",
             Self::Exprs => "a list: `[A, B]`",
         }
     }
@@ -105,7 +108,7 @@ impl Shape {
             Self::Texts | Self::TextOrTexts => "[\"a\", \"b\"]",
             Self::TextPairs => "[(\"name\", \"value\")]",
             Self::Path => "NAME",
-            Self::Paths | Self::Exprs => "[A, B]",
+            Self::Paths | Self::Refs | Self::Exprs => "[A, B]",
         }
     }
 }

@@ -10,6 +10,7 @@ mod claim;
 mod cpuset;
 mod ctx;
 pub mod dmesg;
+pub mod kmsg;
 mod monitor;
 mod payload;
 mod run;
@@ -28,7 +29,10 @@ pub use ctx::{Ctx, CtxParams, TestFn};
 pub use monitor::{EventCounts, Monitor};
 pub use payload::{Payload, RunningPayload};
 pub use run::{execute_defs, execute_scenario, execute_steps};
-pub use scheduler::{RunningScheduler, Scheduler, SchedulerControl, SchedulerLaunch, SchedulerSpec, observe_idle};
+pub use scheduler::{
+    Attachable, KernelSwitches, RunningScheduler, Scheduler, SchedulerControl, SchedulerLaunch, SchedulerSpec,
+    observe_idle,
+};
 pub use step::{Backdrop, HoldSpec, Op, Step};
 pub use work::WorkType;
 pub use worker::{MemPolicy, Overhead, Policy, Worker, worker_overhead};

@@ -73,6 +73,12 @@ pub enum When {
     Detach,
     /// After it was stopped.
     Stopped,
+    /// In a running test, before a scheduler is stopped on purpose.
+    Leaving,
+    /// After that; none is attached.
+    Left,
+    /// In a running test, after a scheduler was attached on purpose.
+    Joined,
 }
 
 /// The scheduler's process.
@@ -88,11 +94,25 @@ pub enum ProcessSeen {
     Signaled(i32),
 }
 
+/// A file that switches a scheduler of the kernel, read back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwitchSeen {
+    /// The file.
+    pub path: String,
+    /// What was written to it.
+    pub wanted: String,
+    /// What it says; `None` when it cannot be read.
+    pub seen: Option<String>,
+}
+
 /// /sys/kernel/sched_ext at one instant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SchedulerSeen {
     /// The instant.
     pub when: When,
+    /// Declared name of the scheduler that this is about; `None` when none was launched.
+    #[serde(default)]
+    pub name: Option<String>,
     /// `state`, or "absent" where the kernel has no `sched_ext`.
     pub state: String,
     /// `root/ops`.
@@ -109,6 +129,9 @@ pub struct SchedulerSeen {
     pub exit_info: Option<String>,
     /// `root/events`.
     pub events: BTreeMap<String, i64>,
+    /// For a scheduler of the kernel: its switches.
+    #[serde(default)]
+    pub switches: Vec<SwitchSeen>,
 }
 
 /// How far a guest got.

@@ -18,6 +18,7 @@ const ORDER: &[&str] = &[
     "ktstr-macros",
     "ktstr",
     "cargo-ktstr",
+    "scx-ktstr",
     "xtask",
 ];
 

@@ -1,5 +1,7 @@
 //! A scheduler's process: started, waited for until it is attached, looked at, stopped.
 
+use super::exit::exit_info;
+use super::sysctl;
 use super::sysfs::{SYSFS, observe, ops_match};
 use crate::children;
 use anyhow::{Context as _, Result, bail};
@@ -20,6 +22,9 @@ const ATTACH_CAP: Duration = Duration::from_secs(120);
 /// How long a scheduler may take to leave when asked.
 const LEAVE_WITHIN: Duration = Duration::from_secs(15);
 
+/// How long the kernel may take to finish what it began.
+const SETTLE_WITHIN: Duration = Duration::from_secs(5);
+
 /// How a scheduler is started in the guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SchedulerLaunch {
@@ -27,6 +32,8 @@ pub struct SchedulerLaunch {
     pub name: String,
     /// Its program in the guest.
     pub binary: String,
+    /// A file in the guest whose words are its first arguments.
+    pub args_file: Option<String>,
     /// Its arguments.
     pub args: Vec<String>,
     /// What `root/ops` may be, or begin with before a `_`.
@@ -35,6 +42,16 @@ pub struct SchedulerLaunch {
     pub sysctls: Vec<(String, String)>,
     /// Seconds without any CPU time used after which a process that is not attached is given up.
     pub attach_progress_s: u64,
+}
+
+impl SchedulerLaunch {
+    fn all_args(&self) -> Result<Vec<String>> {
+        let Some(file) = &self.args_file else { return Ok(self.args.clone()) };
+        let text = std::fs::read_to_string(file).with_context(|| format!("failed to read the arguments in {file}"))?;
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let words = lines.flat_map(str::split_ascii_whitespace).map(str::to_owned);
+        Ok(words.chain(self.args.iter().cloned()).collect())
+    }
 }
 
 /// A scheduler that was started; dropping it kills it.
@@ -63,12 +80,9 @@ impl RunningScheduler {
         if before.state != "disabled" {
             bail!("sched_ext is `{}` before `{}` was launched: {:?}", before.state, launch.name, before.ops);
         }
-        for (name, value) in &launch.sysctls {
-            let path = Path::new("/proc/sys").join(name.replace('.', "/"));
-            std::fs::write(&path, value).with_context(|| format!("failed to set sysctl {name}={value}"))?;
-        }
+        sysctl::write_all(Path::new("/proc/sys"), &launch.sysctls)?;
         let mut child = Command::new(&launch.binary)
-            .args(&launch.args)
+            .args(launch.all_args()?)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -100,7 +114,7 @@ impl RunningScheduler {
         let start = Instant::now();
         let mut progress = (0, Instant::now());
         loop {
-            let seen = self.observe(When::Attach);
+            let seen = self.look(When::Attach);
             // The kernel counts the enable a moment after it shows the state (kernel/sched/ext.c, scx_enable).
             if seen.state == "enabled"
                 && seen.enable_seq != self.before.enable_seq
@@ -154,10 +168,29 @@ impl RunningScheduler {
         Ok(())
     }
 
-    /// Looks at kernel and process as they are now.
+    /// Its declared name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.launch.name
+    }
+
+    /// Looks at kernel and process as they are now; a scheduler that is not attached any more, with the kernel's words on why.
     pub fn observe(&mut self, when: When) -> SchedulerSeen {
+        let mut seen = self.look(when);
+        let start = Instant::now();
+        while seen.state == "disabling" && start.elapsed() < SETTLE_WITHIN {
+            std::thread::sleep(LOOK_EVERY);
+            seen = self.look(when);
+        }
+        if seen.state != "enabled" && seen.enable_seq != self.before.enable_seq {
+            seen.exit_info = exit_info();
+        }
+        seen
+    }
+
+    fn look(&mut self, when: When) -> SchedulerSeen {
         let process = self.process();
-        observe(&self.root, when, process)
+        SchedulerSeen { name: Some(self.launch.name.clone()), ..observe(&self.root, when, process) }
     }
 
     fn process(&mut self) -> ProcessSeen {
@@ -178,7 +211,7 @@ impl RunningScheduler {
     }
 
     /// Asks it to leave, makes it leave, and says what is left.
-    pub fn stop(mut self) -> SchedulerSeen {
+    pub fn stop(mut self, when: When) -> SchedulerSeen {
         self.signal(Signal::TERM);
         let start = Instant::now();
         while self.process() == ProcessSeen::Alive && start.elapsed() < LEAVE_WITHIN {
@@ -186,12 +219,10 @@ impl RunningScheduler {
         }
         self.kill();
         // The kernel takes a moment to hand all tasks back.
-        let mut seen = self.observe(When::Stopped);
-        while seen.state != "disabled" && start.elapsed() < LEAVE_WITHIN {
+        while self.look(when).state != "disabled" && start.elapsed() < LEAVE_WITHIN {
             std::thread::sleep(LOOK_EVERY);
-            seen = self.observe(When::Stopped);
         }
-        seen
+        self.observe(when)
     }
 
     fn signal(&self, signal: Signal) {
@@ -236,6 +267,7 @@ mod tests {
         let launch = SchedulerLaunch {
             name: "fake".into(),
             binary: "/bin/sh".into(),
+            args_file: None,
             args: args.iter().map(|a| (*a).to_owned()).collect(),
             accepted_ops: vec!["fake".into()],
             sysctls: Vec::new(),
@@ -300,10 +332,23 @@ mod tests {
         assert!(text.contains("/nonexistent/scx"), "{text}");
     }
 
+    #[test]
+    fn the_words_of_its_file_come_before_its_arguments() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("args");
+        std::fs::write(&file, "# comment\n--slice 20\n  # more\n-v\n").unwrap();
+        let args_file = Some(file.display().to_string());
+        let launch = SchedulerLaunch { args_file, args: vec!["last one".into()], ..good_launch() };
+        assert_eq!(launch.all_args().unwrap(), ["--slice", "20", "-v", "last one"]);
+        let missing = SchedulerLaunch { args_file: Some("/nonexistent/args".into()), ..good_launch() };
+        assert!(missing.all_args().unwrap_err().to_string().contains("/nonexistent/args"));
+    }
+
     fn good_launch() -> SchedulerLaunch {
         SchedulerLaunch {
             name: "fake".into(),
             binary: "/bin/true".into(),
+            args_file: None,
             args: Vec::new(),
             accepted_ops: Vec::new(),
             sysctls: Vec::new(),

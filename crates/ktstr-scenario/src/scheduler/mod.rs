@@ -1,11 +1,15 @@
-//! Schedulers: declared, launched, and watched through /sys/kernel/sched_ext.
+//! Schedulers: declared, launched, changed, and watched through /sys/kernel/sched_ext.
 
+mod builtin;
 mod control;
+mod exit;
 mod launch;
 mod spec;
+mod sysctl;
 mod sysfs;
 
-pub use control::SchedulerControl;
+pub use builtin::{KernelSwitches, echo_line, switch_holds};
+pub use control::{Attachable, SchedulerControl};
 pub use launch::{RunningScheduler, SchedulerLaunch};
 pub use spec::{Scheduler, SchedulerSpec};
 pub use sysfs::observe_idle;

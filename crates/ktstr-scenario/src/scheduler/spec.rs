@@ -38,9 +38,11 @@ pub struct Scheduler {
     pub kargs: &'static [&'static str],
     /// Names and values written below /proc/sys before it starts.
     pub sysctls: &'static [(&'static str, &'static str)],
-    /// A file of arguments.
+    /// A file of arguments on the host, relative to the test's package; packed, and read in the guest before the others: words
+    /// between blanks, lines that begin with `#` left out.
     pub config_file: Option<&'static str>,
-    /// An argument and the guest's path of the file it names.
+    /// An argument, in which `{file}` stands for the path, and the guest's absolute path of a file that holds what a test gives
+    /// as `config`. Without `config` the argument is not passed.
     pub config_file_def: Option<(&'static str, &'static str)>,
     /// Cgroup its workloads live in.
     pub cgroup_parent: Option<&'static str>,

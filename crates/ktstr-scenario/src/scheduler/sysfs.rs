@@ -21,6 +21,7 @@ pub(super) fn observe(root: &Path, when: When, process: ProcessSeen) -> Schedule
     let number = |name: &str| text(name).and_then(|t| t.parse().ok()).unwrap_or(0);
     SchedulerSeen {
         when,
+        name: None,
         state: text("state").unwrap_or_else(|| ABSENT.to_owned()),
         ops: text("root/ops").filter(|ops| !ops.is_empty()),
         enable_seq: number("enable_seq"),
@@ -29,6 +30,7 @@ pub(super) fn observe(root: &Path, when: When, process: ProcessSeen) -> Schedule
         process,
         exit_info: None,
         events: text("root/events").map_or_else(BTreeMap::new, |t| events(&t)),
+        switches: Vec::new(),
     }
 }
 

@@ -174,6 +174,9 @@ mod tests {
         let due = now_ns() + 5_000_000_000;
         checkpoint.rests_until(due);
         let seen = shared.seen(0, due + 7, (0, 0, 0));
-        assert!(seen.gap_ns < 5_000_000_000 && shared.seen(0, due + 6_000_000_000, (0, 0, 0)).gap_ns == 6_000_000_000, "{seen:?}");
+        assert!(
+            seen.gap_ns < 5_000_000_000 && shared.seen(0, due + 6_000_000_000, (0, 0, 0)).gap_ns == 6_000_000_000,
+            "{seen:?}"
+        );
     }
 }

@@ -13,7 +13,6 @@ mod shared;
 mod spawn;
 
 pub(crate) use apply::set_policy;
-#[cfg(test)]
 pub(crate) use checkpoint::now_ns;
 pub(crate) use cpu_mask::{CpuMask, MAX_CPUS, parse_list};
 pub(crate) use fault::Fault;

@@ -4,6 +4,8 @@ use ktstr::prelude::*;
 
 #[path = "fixture/checks.rs"]
 mod checks;
+#[path = "fixture/schedulers.rs"]
+mod schedulers;
 #[path = "fixture/steps.rs"]
 mod steps;
 

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One queue for the whole machine, first in first out; a task that wakes up while a CPU is idle goes straight to that CPU.
+ * Everything else in this file is a fault, off unless its variable was set before loading.
+ */
+#include "kernel.h"
+
+char _license[] SEC("license") = "GPL";
+
+/* Queues. */
+#define SHARED 0 /* the policy's own */
+#define STARVED 1 /* of those that are starved */
+#define HELD 2 /* what a stalled scheduler takes and never gives */
+#define MAILBOX 3 /* the shared queue with the planted lost wake-up */
+
+/* How many looks at the clock a spin may take; each costs some nanoseconds, so this is more than a second. */
+#define SPIN_LIMIT (1 << 23)
+#define COMM_LEN 16
+#define TEXT_LEN 128
+
+/* Faults; 0, or -1 for a CPU, is off. Times count from the attach. */
+const volatile u64 slice_ns = SCX_SLICE_DFL;
+const volatile u64 stall_after_ns;
+const volatile u64 error_after_ns;
+const volatile u64 leave_after_ns;
+const volatile u64 slow_dispatch_ns;
+const volatile u64 starve_every_ns;
+const volatile u64 lost_wakeup_ns;
+const volatile s32 starve_pid;
+const volatile s32 starve_nice; /* 0 starves nobody */
+const volatile char starve_comm[COMM_LEN];
+const volatile s32 ignore_cpu = -1;
+const volatile s32 pile_on_cpu = -1;
+const volatile u32 ignore_pinned;
+const volatile u32 misplace;
+const volatile char message[TEXT_LEN];
+
+static char as_text[] = "%s";
+
+/* When it was attached, ns; when the starved task had its last turn. */
+u64 began_ns;
+u64 starved_turn_ns;
+
+/* Why it was thrown out; kind 0 while it runs. */
+s64 exit_code;
+char exit_reason[TEXT_LEN];
+char exit_message[1024];
+u32 exit_kind;
+
+/* Letters in the mailbox, as the planted bug counts them. */
+volatile u64 letters;
+
+static bool due(u64 after_ns)
+{
+	return after_ns && bpf_ktime_get_ns() - began_ns >= after_ns;
+}
+
+static void end_if_due(void)
+{
+	unsigned long long data[] = { (unsigned long long)message };
+
+	if (due(error_after_ns))
+		scx_bpf_error_bstr(as_text, data, sizeof(data));
+	else if (due(leave_after_ns))
+		scx_bpf_exit_bstr(0, as_text, data, sizeof(data));
+}
+
+static long look_at_clock(u64 turn, u64 *until)
+{
+	return bpf_ktime_get_ns() >= *until;
+}
+
+static void spin(u64 ns)
+{
+	u64 until = bpf_ktime_get_ns() + ns;
+
+	bpf_loop(SPIN_LIMIT, look_at_clock, &until, 0);
+}
+
+static bool is_starved(struct task_struct *p)
+{
+	int i;
+
+	if (starve_nice)
+		return p->static_prio - DEFAULT_PRIO == starve_nice && !(p->flags & PF_KTHREAD);
+	if (starve_pid)
+		return p->pid == starve_pid || p->tgid == starve_pid;
+	if (!starve_comm[0])
+		return false;
+	for (i = 0; i < COMM_LEN; i++) {
+		if (!starve_comm[i])
+			return true;
+		if (p->comm[i] != starve_comm[i])
+			return false;
+	}
+	return true;
+}
+
+/* Kernel threads go on, so that the kernel's own watchdog can say what it sees. */
+static bool is_held(struct task_struct *p)
+{
+	return !(p->flags & PF_KTHREAD) && due(stall_after_ns);
+}
+
+static bool only_on_ignored(struct task_struct *p)
+{
+	return ignore_cpu >= 0 && p->nr_cpus_allowed == 1 && bpf_cpumask_test_cpu(ignore_cpu, p->cpus_ptr);
+}
+
+static bool goes_through_queue(struct task_struct *p)
+{
+	return slow_dispatch_ns || lost_wakeup_ns || pile_on_cpu >= 0 || is_starved(p) || is_held(p);
+}
+
+static void wake_an_idle_cpu(struct task_struct *p)
+{
+	s32 cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+
+	/* Picking takes a CPU off the idle ones, so the second pick is another. */
+	if (ignore_cpu >= 0 && cpu == ignore_cpu)
+		cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+	if (cpu >= 0)
+		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+}
+
+static s32 a_forbidden_cpu(struct task_struct *p, s32 otherwise)
+{
+	s32 cpu;
+
+	for (cpu = 0; cpu < 64; cpu++) {
+		if (!bpf_cpumask_test_cpu(cpu, p->cpus_ptr))
+			return cpu;
+	}
+	return otherwise;
+}
+
+s32 KTSTR_OPS(ktstr_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
+{
+	bool idle = false;
+	s32 cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &idle);
+
+	/* misplace is the number of CPUs: a task that may use all of them cannot be misplaced. */
+	if (misplace && p->nr_cpus_allowed < misplace)
+		return a_forbidden_cpu(p, cpu);
+	if (idle && !(ignore_cpu >= 0 && cpu == ignore_cpu) && !goes_through_queue(p))
+		insert(p, SCX_DSQ_LOCAL, slice_ns, 0);
+	return cpu;
+}
+
+/*
+ * The planted bug: the count is read and written in two steps. Two CPUs that enqueue within the same window count one letter,
+ * and the last one in the mailbox waits until something else comes. The default policy has no count that could be wrong.
+ */
+static void post(struct task_struct *p, u64 enq_flags)
+{
+	u64 before;
+
+	insert(p, MAILBOX, slice_ns, enq_flags);
+	before = letters;
+	spin(lost_wakeup_ns);
+	letters = before + 1;
+}
+
+void KTSTR_OPS(ktstr_enqueue, struct task_struct *p, u64 enq_flags)
+{
+	end_if_due();
+	if (is_starved(p)) {
+		insert(p, STARVED, slice_ns, enq_flags);
+		return;
+	}
+	if (is_held(p)) {
+		insert(p, HELD, slice_ns, enq_flags);
+		return;
+	}
+	if (only_on_ignored(p)) {
+		bool stays_out = ignore_pinned && !(p->flags & PF_KTHREAD);
+
+		insert(p, stays_out ? STARVED : SCX_DSQ_LOCAL, slice_ns, enq_flags);
+		return;
+	}
+	if (pile_on_cpu >= 0 && bpf_cpumask_test_cpu(pile_on_cpu, p->cpus_ptr)) {
+		insert(p, SCX_DSQ_LOCAL_ON | pile_on_cpu, slice_ns, enq_flags);
+		return;
+	}
+	/* Nothing else to run here: it stays, unless this CPU is not to be used. */
+	if ((enq_flags & SCX_ENQ_LAST) && ignore_cpu < 0 && !lost_wakeup_ns) {
+		insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags);
+		return;
+	}
+	if (lost_wakeup_ns)
+		post(p, enq_flags);
+	else
+		insert(p, SHARED, slice_ns, enq_flags);
+	wake_an_idle_cpu(p);
+}
+
+void KTSTR_OPS(ktstr_dispatch, s32 cpu, struct task_struct *prev)
+{
+	end_if_due();
+	if (starve_every_ns) {
+		u64 now = bpf_ktime_get_ns();
+
+		if (now - starved_turn_ns >= starve_every_ns) {
+			if (move_to_local(STARVED)) {
+				starved_turn_ns = now;
+				return;
+			}
+			/* It may be pinned to a CPU that nobody wakes. */
+			if (ignore_pinned && cpu != ignore_cpu)
+				scx_bpf_kick_cpu(ignore_cpu, SCX_KICK_IDLE);
+		}
+	}
+	if (ignore_cpu >= 0 && cpu == ignore_cpu)
+		return;
+	if (lost_wakeup_ns) {
+		if (letters && move_to_local(MAILBOX))
+			__sync_fetch_and_sub(&letters, 1);
+		return;
+	}
+	if (slow_dispatch_ns && scx_bpf_dsq_nr_queued(SHARED) > 0)
+		spin(slow_dispatch_ns);
+	move_to_local(SHARED);
+}
+
+/* With these two the kernel leaves a scheduler alone when CPUs come and go. */
+void KTSTR_OPS(ktstr_cpu_online, s32 cpu)
+{
+}
+
+void KTSTR_OPS(ktstr_cpu_offline, s32 cpu)
+{
+}
+
+s32 KTSTR_OPS_SLEEPABLE(ktstr_init)
+{
+	u64 queue;
+	s32 err;
+
+	began_ns = bpf_ktime_get_ns();
+	starved_turn_ns = began_ns;
+	letters = 0;
+	for (queue = SHARED; queue <= MAILBOX; queue++) {
+		err = scx_bpf_create_dsq(queue, -1);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+void KTSTR_OPS(ktstr_exit, struct scx_exit_info *ei)
+{
+	bpf_probe_read_kernel_str(exit_reason, sizeof(exit_reason), ei->reason);
+	bpf_probe_read_kernel_str(exit_message, sizeof(exit_message), ei->msg);
+	exit_code = ei->exit_code;
+	/* Last, and with a barrier: the other half reads the rest when this is set. */
+	__sync_val_compare_and_swap(&exit_kind, 0, ei->kind);
+}
+
+SEC(".struct_ops.link")
+struct sched_ext_ops ktstr_ops = {
+	.select_cpu = (void *)ktstr_select_cpu,
+	.enqueue = (void *)ktstr_enqueue,
+	.dispatch = (void *)ktstr_dispatch,
+	.cpu_online = (void *)ktstr_cpu_online,
+	.cpu_offline = (void *)ktstr_cpu_offline,
+	.init = (void *)ktstr_init,
+	.exit = (void *)ktstr_exit,
+	.flags = SCX_OPS_ENQ_LAST,
+	.name = "ktstr",
+};
