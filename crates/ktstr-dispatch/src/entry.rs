@@ -1,5 +1,6 @@
 //! What one `#[ktstr_test]` declares, as a value that can live in a `static`.
 
+use crate::post_vm::PostVmFn;
 use ktstr_scenario::{Assert, Scheduler, TestFn};
 use ktstr_topology::TopologyConstraints;
 
@@ -60,6 +61,10 @@ pub struct KtstrTestEntry {
     pub allow_inconclusive: bool,
     /// The scheduler is promised to live through the test.
     pub survives_storm: bool,
+    /// Runs on the host after the machine of a run that would pass.
+    pub post_vm: Option<PostVmFn>,
+    /// Runs on the host after every machine, whatever became of it.
+    pub post_vm_unconditional: Option<PostVmFn>,
     /// A failure is run again with probes attached.
     pub auto_repro: bool,
     /// The test passes when the reproduction succeeds.
@@ -120,6 +125,8 @@ impl KtstrTestEntry {
         expect_scx_bpf_error_matches: None,
         allow_inconclusive: false,
         survives_storm: false,
+        post_vm: None,
+        post_vm_unconditional: None,
         auto_repro: false,
         expect_auto_repro: false,
         performance_mode: false,
@@ -162,12 +169,8 @@ impl KtstrTestEntry {
     pub fn unsupported(&self) -> Vec<&'static str> {
         let mut names = self.deferred.to_vec();
         let flags = [
-            (self.expect_scx_bpf_error_contains.is_some(), "expect_scx_bpf_error_contains"),
-            (self.expect_scx_bpf_error_matches.is_some(), "expect_scx_bpf_error_matches"),
-            (self.survives_storm, "survives_storm"),
             (self.auto_repro, "auto_repro"),
             (self.expect_auto_repro, "expect_auto_repro"),
-            (self.cpu_budget.is_some(), "cpu_budget"),
             (self.bpf_map_write, "bpf_map_write"),
         ];
         names.extend(flags.iter().filter(|(on, _)| *on).map(|(_, name)| *name));

@@ -6,6 +6,7 @@
 
 mod args;
 pub mod catalogue;
+mod cpu_cap;
 mod ctor;
 mod entry;
 mod env;
@@ -15,16 +16,19 @@ pub mod list;
 mod machine;
 pub mod measured;
 mod names;
+pub mod post_vm;
 mod record;
 mod registry;
 mod resolve;
 mod run;
+pub mod shape;
 mod validate;
 mod verifier;
 mod words;
 
 pub use entry::{DEFAULT_DURATION_S, DEFAULT_WATCHDOG_S, KtstrTestEntry};
 pub use env::{VARIABLES, Variable};
+pub use post_vm::{PostVmFn, VmResult, post_vm_skip};
 pub use registry::{KTSTR_SCHEDULERS, KTSTR_TESTS, real_entries};
 pub use run::{run_as_libtest, run_ktstr_test};
 pub use validate::EntryError;

@@ -1,9 +1,11 @@
 //! One attempt in a machine: plan it, pack it, boot it, and hand back what came out.
 
+use crate::cpu_cap;
 use crate::entry::KtstrTestEntry;
 use crate::env::Settings;
 use crate::evaluate::{Evidence, Expected, evaluate};
 use crate::resolve::{ResolvedScheduler, resolve};
+use crate::shape::{Expectation, scheduler_error, shape};
 use anyhow::Context as _;
 use ktstr_guest_init::GuestParams;
 use ktstr_kernel::cache::Cache;
@@ -43,6 +45,8 @@ pub struct Attempt {
     pub scheduler: Option<ResolvedScheduler>,
     /// What came out of the machine.
     pub run: Option<VmRun>,
+    /// What it amounts to, before the test's expectations are held against it; `None` when it could not be observed.
+    pub measured: Option<AssertResult>,
     /// Host CPUs asked of each one present: above 1 the run was overcommitted.
     pub overcommit: f64,
 }
@@ -57,6 +61,7 @@ pub fn run_in_machine(
     settings: &Settings,
     attempt: &mut Attempt,
 ) -> anyhow::Result<AssertResult> {
+    let expectation = Expectation::of(entry).map_err(|e| anyhow::Error::new(HarnessFault::new(e)))?;
     let started = start(entry, topology, settings, attempt).map_err(before_the_test)?;
     let run = match started {
         Started::Run(run) => run,
@@ -75,6 +80,8 @@ pub fn run_in_machine(
         host_delay: run.host_delay,
         vcpu_share: run.vcpu_share,
     });
+    attempt.measured = result.as_ref().ok().cloned();
+    let result = shape(result, &expectation, &scheduler_error(&run.transcript));
     attempt.run = Some(*run);
     result
 }
@@ -107,12 +114,16 @@ fn start(
     attempt.scheduler = resolve(entry.scheduler, settings)?;
     let config = configure(entry, topology, settings, &kernel, attempt.scheduler.as_ref(), accel)?;
     attempt.kernel = Some(kernel);
+    let host_cpus = entry.cpu_budget.map(cpu_cap::confine).transpose()?;
     #[allow(clippy::cast_precision_loss)]
     {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         attempt.overcommit = f64::from(topology.total_cpus()) / cpus as f64;
     }
-    let run = Vm::new(config).run()?;
+    let mut run = Vm::new(config).run()?;
+    if let Some(cpus) = host_cpus {
+        run.vcpu_share = run.vcpu_share.min(f64::from(cpus) / f64::from(topology.total_cpus()));
+    }
     keep_stream(&run);
     Ok(Started::Run(Box::new(run)))
 }

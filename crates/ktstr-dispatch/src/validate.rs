@@ -11,7 +11,7 @@ pub enum EntryError {
     EmptyName,
     /// `/` or `\` in the name.
     NameHasSeparator,
-    /// A dimension, the memory or the duration is zero.
+    /// A dimension, the memory, the CPU budget or the duration is zero.
     ZeroSize,
     /// `llcs` is not a multiple of `numa_nodes`.
     LlcsNotMultipleOfNodes,
@@ -37,6 +37,10 @@ pub enum EntryError {
     AutoReproWithoutScheduler,
     /// An scx error matcher without `expect_err`.
     MatcherWithoutExpectErr,
+    /// An scx error matcher that every error meets.
+    EmptyMatcher,
+    /// `post_vm` or `post_vm_unconditional` with `host_only`.
+    PostVmWithHostOnly,
 }
 
 impl EntryError {
@@ -48,7 +52,9 @@ impl EntryError {
             Self::NameHasSeparator => {
                 "ktstr: a test name must not contain `/` or `\\`: nextest names are built with `/`"
             }
-            Self::ZeroSize => "ktstr: numa_nodes, llcs, cores, threads, memory_mib and duration_s must be above zero",
+            Self::ZeroSize => {
+                "ktstr: numa_nodes, llcs, cores, threads, memory_mib, cpu_budget and duration_s must be above zero"
+            }
             Self::LlcsNotMultipleOfNodes => {
                 "ktstr: llcs must be a multiple of numa_nodes: llcs counts the whole machine, not one node"
             }
@@ -68,6 +74,12 @@ impl EntryError {
             Self::AutoReproWithoutScheduler => "ktstr: expect_auto_repro needs a scheduler: add `scheduler = ...`",
             Self::MatcherWithoutExpectErr => {
                 "ktstr: expect_scx_bpf_error_contains and _matches need expect_err: add it"
+            }
+            Self::EmptyMatcher => {
+                "ktstr: an empty expect_scx_bpf_error_contains or _matches is met by every error: say which one, or drop it"
+            }
+            Self::PostVmWithHostOnly => {
+                "ktstr: host_only has no machine for post_vm to look at: check in the test itself"
             }
         }
     }
@@ -94,8 +106,8 @@ impl KtstrTestEntry {
             return Err(EntryError::NameHasSeparator);
         }
         let (nodes, llcs, cores, threads) = self.dimensions();
-        let memory_zero = matches!(self.memory_mib, Some(0));
-        if nodes == 0 || llcs == 0 || cores == 0 || threads == 0 || memory_zero || self.duration_s == 0 {
+        let given_zero = matches!(self.memory_mib, Some(0)) || matches!(self.cpu_budget, Some(0));
+        if nodes == 0 || llcs == 0 || cores == 0 || threads == 0 || given_zero || self.duration_s == 0 {
             return Err(EntryError::ZeroSize);
         }
         if !llcs.is_multiple_of(nodes) {
@@ -145,12 +157,22 @@ impl KtstrTestEntry {
         if matcher && !self.expect_err {
             return Err(EntryError::MatcherWithoutExpectErr);
         }
+        if empty(self.expect_scx_bpf_error_contains) || empty(self.expect_scx_bpf_error_matches) {
+            return Err(EntryError::EmptyMatcher);
+        }
+        if self.host_only && (self.post_vm.is_some() || self.post_vm_unconditional.is_some()) {
+            return Err(EntryError::PostVmWithHostOnly);
+        }
         Ok(())
     }
 }
 
 const fn inverted(min: u32, max: Option<u32>) -> bool {
     matches!(max, Some(max) if min > max)
+}
+
+const fn empty(text: Option<&str>) -> bool {
+    matches!(text, Some(text) if text.is_empty())
 }
 
 const fn has_separator(name: &str) -> bool {

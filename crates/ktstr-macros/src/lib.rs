@@ -39,11 +39,12 @@ use syn::{Error, ItemFn, parse_macro_input};
 /// | `duration_s` (12), `watchdog_timeout_s` (5), `cleanup_budget_ms` | how long |
 /// | `not_stuck`, `isolation`, `max_gap_ms`, `max_spread_pct`, … | the checks, as in `Assert` |
 /// | `expect_err`, `expect_scx_bpf_error_contains`, `expect_scx_bpf_error_matches`, `allow_inconclusive`, `survives_storm`, `auto_repro`, `expect_auto_repro` | what counts as a pass |
+/// | `post_vm`, `post_vm_unconditional` | checks on the host when the machine has ended: of a run that would pass, of any |
 /// | `performance_mode`, `no_perf_mode`, `cpu_budget`, `host_only` | where it runs |
 /// | `extra_include_files`, `workload_root_cgroup`, `bpf_map_write` | what the guest is given |
 ///
-/// `payload`, `workloads`, `staged_schedulers`, `config`, `num_snapshots`, `watch_bpf_maps`, `post_vm`,
-/// `post_vm_unconditional`, `perf_delta_assertions`, `wprof` and `wprof_args` are checked, and a test that uses them
+/// `payload`, `workloads`, `staged_schedulers`, `config`, `num_snapshots`, `watch_bpf_maps`,
+/// `perf_delta_assertions`, `wprof` and `wprof_args` are checked, and a test that uses them
 /// fails when run: their machinery is not there yet.
 #[proc_macro_attribute]
 pub fn ktstr_test(attributes: TokenStream, item: TokenStream) -> TokenStream {

@@ -19,6 +19,8 @@ pub enum Shape {
     Float,
     /// A string.
     Text,
+    /// A string that is a regular expression.
+    Pattern,
     /// `["a", "b"]`.
     Texts,
     /// One string or `["a", "b"]`.
@@ -27,6 +29,8 @@ pub enum Shape {
     TextPairs,
     /// The name of a constant or function.
     Path,
+    /// The name of a function that looks at what a machine left.
+    Function,
     /// `[A, B]`.
     Paths,
     /// `[A, b(1)]`: any expressions; only plain names are looked up now.
@@ -57,10 +61,12 @@ impl Shape {
             Self::U64 => whole(setting, expr, u64::MAX)?,
             Self::Float => float(setting, expr)?.map(|tokens| (tokens, true)),
             Self::Text => text(expr).map(|tokens| (tokens, true)),
+            Self::Pattern => pattern(setting, expr)?.map(|tokens| (tokens, true)),
             Self::TextOrTexts if matches!(expr, Expr::Lit(_)) => text(expr).map(|one| (quote!(&[#one]), true)),
             Self::Texts | Self::TextOrTexts => list(expr, text),
             Self::TextPairs => list(expr, text_pair),
             Self::Path => path(expr).map(|path| (quote_spanned!(expr.span()=> &#path), true)),
+            Self::Function => path(expr).map(|path| (path, true)),
             Self::Paths | Self::Exprs => names(expr, self == Self::Exprs),
         }
         .ok_or_else(wrong)?;
@@ -74,7 +80,8 @@ impl Shape {
             Self::U32 => Some(quote_spanned!(span=> u32)),
             Self::U64 => Some(quote_spanned!(span=> u64)),
             Self::Float => Some(quote_spanned!(span=> f64)),
-            Self::Text => Some(quote_spanned!(span=> &'static str)),
+            Self::Text | Self::Pattern => Some(quote_spanned!(span=> &'static str)),
+            Self::Function => Some(quote_spanned!(span=> ::ktstr::__private::PostVmFn)),
             Self::Texts => Some(quote_spanned!(span=> &'static [&'static str])),
             Self::TextPairs => Some(quote_spanned!(span=> &'static [(&'static str, &'static str)])),
             Self::TextOrTexts | Self::Path | Self::Paths | Self::Exprs => None,
@@ -87,10 +94,12 @@ impl Shape {
             Self::U32 | Self::U64 => "a whole number, not negative",
             Self::Float => "a number, not negative",
             Self::Text => "a string",
+            Self::Pattern => "a string, a regular expression",
             Self::Texts => "a list of strings: `[\"a\", \"b\"]`",
             Self::TextOrTexts => "a string or a list of strings: `[\"a\", \"b\"]`",
             Self::TextPairs => "a list of pairs of strings: `[(\"name\", \"value\")]`",
             Self::Path => "the name of a constant or function",
+            Self::Function => "the name of a function `fn(&VmResult) -> Result<AssertResult>`",
             Self::Paths => "a list of names: `[A, B]`",
             Self::Exprs => "a list: `[A, B]`",
         }
@@ -102,9 +111,11 @@ impl Shape {
             Self::U32 | Self::U64 => "2",
             Self::Float => "1.5",
             Self::Text => "\"text\"",
+            Self::Pattern => "\"stall|watchdog\"",
             Self::Texts | Self::TextOrTexts => "[\"a\", \"b\"]",
             Self::TextPairs => "[(\"name\", \"value\")]",
             Self::Path => "NAME",
+            Self::Function => "check",
             Self::Paths | Self::Exprs => "[A, B]",
         }
     }
@@ -189,6 +200,17 @@ fn text(expr: &Expr) -> Option<TokenStream> {
         Expr::Macro(mac) => Some(quote!(#mac)),
         _ => None,
     }
+}
+
+/// A literal is compiled now, so that a wrong one does not wait for its test to run.
+fn pattern(setting: &Setting, expr: &Expr) -> Result<Option<TokenStream>> {
+    if let Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) = expr
+        && let Err(e) = regex_lite::Regex::new(&literal.value())
+    {
+        let name = &setting.name;
+        return Err(Error::new(literal.span(), format!("`{name}` is not a regular expression: {e}")));
+    }
+    Ok(text(expr))
 }
 
 fn text_pair(expr: &Expr) -> Option<TokenStream> {

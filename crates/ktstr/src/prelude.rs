@@ -4,7 +4,9 @@
 //! needs no dependency but this one.
 
 pub use anyhow::{Context, Result, anyhow, bail, ensure};
-pub use ktstr_dispatch::{EntryError, KTSTR_SCHEDULERS, KTSTR_TESTS, KtstrTestEntry, analyze_sidecars, run_ktstr_test};
+pub use ktstr_dispatch::{
+    EntryError, KTSTR_SCHEDULERS, KTSTR_TESTS, KtstrTestEntry, VmResult, analyze_sidecars, post_vm_skip, run_ktstr_test,
+};
 pub use ktstr_macros::{declare_scheduler, distributed_slice, ktstr_test};
 pub use ktstr_scenario::{
     Assert, CgroupDef, CpusetSpec, Ctx, Scheduler, SchedulerSpec, TestFn, WorkType, execute_defs, scenarios,
