@@ -1,7 +1,7 @@
 //! What one `#[ktstr_test]` declares, as a value that can live in a `static`.
 
 use crate::post_vm::PostVmFn;
-use ktstr_scenario::{Assert, Scheduler, TestFn};
+use ktstr_scenario::{Assert, Payload, Scheduler, TestBody, TestFn};
 use ktstr_topology::TopologyConstraints;
 
 /// One declared test. `#[ktstr_test]` writes it; a raw `#[distributed_slice(KTSTR_TESTS)]` static does as well.
@@ -17,6 +17,10 @@ pub struct KtstrTestEntry {
     pub func: TestFn,
     /// The scheduler under test; [`Scheduler::EEVDF`] loads nothing.
     pub scheduler: &'static Scheduler,
+    /// The program that is the test's main workload: the test lasts until it has ended, and is judged by it too.
+    pub payload: Option<&'static Payload>,
+    /// Programs that run beside the test for all of its time.
+    pub workloads: &'static [&'static Payload],
     /// Arguments after the scheduler's own `sched_args`.
     pub extra_sched_args: &'static [&'static str],
     /// NUMA nodes of the declared topology.
@@ -79,7 +83,8 @@ pub struct KtstrTestEntry {
     pub host_only: bool,
     /// Writes a BPF map of the scheduler from the host; needs the kernel's vmlinux.
     pub bpf_map_write: bool,
-    /// Host files packed into the guest at the same absolute path.
+    /// Host files packed into the guest at the same absolute path; a name without `/` is a program on the host's PATH, which
+    /// payloads of that name find.
     pub extra_include_files: &'static [&'static str],
     /// Cgroup of the guest, below the cgroup root, that the workload lives in.
     pub workload_root_cgroup: Option<&'static str>,
@@ -103,6 +108,8 @@ impl KtstrTestEntry {
         libtest_path: "",
         func: no_function,
         scheduler: &Scheduler::EEVDF,
+        payload: None,
+        workloads: &[],
         extra_sched_args: &[],
         numa_nodes: None,
         llcs: None,
@@ -162,6 +169,17 @@ impl KtstrTestEntry {
             max_cpus: or_bound(self.max_cpus, base.max_cpus),
             requires_smt: self.requires_smt || base.requires_smt,
         }
+    }
+
+    /// What runs in the guest, or on the host for `host_only`.
+    #[must_use]
+    pub const fn body(&self) -> TestBody {
+        TestBody { func: self.func, payload: self.payload, workloads: self.workloads }
+    }
+
+    /// Payload and workloads.
+    pub fn payloads(&self) -> impl Iterator<Item = &'static Payload> {
+        self.payload.into_iter().chain(self.workloads.iter().copied())
     }
 
     /// Attributes this test uses whose machinery this version lacks.

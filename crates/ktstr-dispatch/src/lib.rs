@@ -17,6 +17,7 @@ mod machine;
 pub mod measured;
 mod names;
 pub mod post_vm;
+mod programs;
 mod record;
 mod registry;
 mod resolve;

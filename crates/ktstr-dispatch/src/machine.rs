@@ -4,6 +4,7 @@ use crate::cpu_cap;
 use crate::entry::KtstrTestEntry;
 use crate::env::Settings;
 use crate::evaluate::{Evidence, Expected, evaluate};
+use crate::programs;
 use crate::resolve::{ResolvedScheduler, resolve};
 use crate::shape::{Expectation, scheduler_error, shape};
 use anyhow::Context as _;
@@ -259,8 +260,7 @@ fn base_layer(
     scheduler: Option<&ResolvedScheduler>,
     launch: Option<&SchedulerLaunch>,
 ) -> anyhow::Result<PathBuf> {
-    let mut extra: Vec<(PathBuf, String)> =
-        entry.extra_include_files.iter().map(|f| (PathBuf::from(f), (*f).to_owned())).collect();
+    let mut extra = programs::files(entry)?;
     if let (Some(found), Some(launch)) = (scheduler, launch) {
         extra.push((found.path.clone(), launch.binary.clone()));
     }
@@ -284,11 +284,14 @@ fn guest_env() -> Vec<(String, String)> {
 
 fn deadlines(entry: &KtstrTestEntry, topology: &Topology) -> Deadlines {
     let cpus = u64::from(topology.total_cpus());
+    // A program may run past the test's duration, up to its own timeout.
+    let programs = entry.payloads().map(|p| p.timeout_s.unwrap_or(entry.duration_s.saturating_add(5))).max();
+    let duration_s = entry.duration_s.max(programs.unwrap_or(0));
     let cleanup = entry.cleanup_budget_ms.map_or(Duration::from_secs(CLEANUP_S + cpus), Duration::from_millis);
     Deadlines {
         boot: Duration::from_secs(BOOT_S + BOOT_S_PER_CPU * cpus),
         attach: Duration::from_secs(ATTACH_S),
-        test: Duration::from_secs(entry.duration_s.saturating_add(entry.watchdog_timeout_s)) + cleanup,
+        test: Duration::from_secs(duration_s.saturating_add(entry.watchdog_timeout_s)) + cleanup,
         shutdown: Duration::from_secs(SHUTDOWN_S),
     }
 }

@@ -41,6 +41,10 @@ pub enum EntryError {
     EmptyMatcher,
     /// `post_vm` or `post_vm_unconditional` with `host_only`.
     PostVmWithHostOnly,
+    /// A rule of its payload or of a workload is broken.
+    Payload(&'static str),
+    /// Two programs of one name.
+    SamePayloadTwice,
 }
 
 impl EntryError {
@@ -80,6 +84,10 @@ impl EntryError {
             }
             Self::PostVmWithHostOnly => {
                 "ktstr: host_only has no machine for post_vm to look at: check in the test itself"
+            }
+            Self::Payload(why) => why,
+            Self::SamePayloadTwice => {
+                "ktstr: payload and workloads must differ in name: their figures are told apart by it"
             }
         }
     }
@@ -130,7 +138,36 @@ impl KtstrTestEntry {
         if self.cpu_budget.is_some() && !self.no_perf_mode {
             return Err(EntryError::CpuBudgetWithoutNoPerf);
         }
+        if let Err(e) = self.validate_payloads() {
+            return Err(e);
+        }
         self.validate_expectations()
+    }
+
+    const fn validate_payloads(&self) -> Result<(), EntryError> {
+        if let Some(payload) = self.payload
+            && let Err(why) = payload.check()
+        {
+            return Err(EntryError::Payload(why));
+        }
+        let mut i = 0;
+        while i < self.workloads.len() {
+            if let Err(why) = self.workloads[i].check() {
+                return Err(EntryError::Payload(why));
+            }
+            let mut k = i + 1;
+            while k < self.workloads.len() {
+                if same(self.workloads[i].name, self.workloads[k].name) {
+                    return Err(EntryError::SamePayloadTwice);
+                }
+                k += 1;
+            }
+            if matches!(self.payload, Some(payload) if same(payload.name, self.workloads[i].name)) {
+                return Err(EntryError::SamePayloadTwice);
+            }
+            i += 1;
+        }
+        Ok(())
     }
 
     const fn validate_expectations(&self) -> Result<(), EntryError> {
@@ -169,6 +206,15 @@ impl KtstrTestEntry {
 
 const fn inverted(min: u32, max: Option<u32>) -> bool {
     matches!(max, Some(max) if min > max)
+}
+
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
 }
 
 const fn empty(text: Option<&str>) -> bool {

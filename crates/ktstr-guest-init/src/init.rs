@@ -4,7 +4,7 @@ use crate::link::Link;
 use crate::params::{GuestParams, PARAMS_SCHEMA};
 use crate::{kmsg, mount, params, port, power, readback, reaper};
 use anyhow::{Context as _, Result, bail};
-use ktstr_scenario::{Ctx, CtxParams, RunningScheduler, TestFn, observe_idle};
+use ktstr_scenario::{Ctx, CtxParams, RunningScheduler, TestBody, observe_idle};
 use ktstr_verdict::{AssertResult, Outcome};
 use ktstr_wire::{Hello, Message, Nonce, PanicReport, SCHEMA, Stage, TestReport, When};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +18,7 @@ const DEFAULT_CGROUP: &str = "ktstr";
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
 /// Runs the test that the host asked for, and powers off. `resolve` finds its function by name.
-pub fn run(resolve: &dyn Fn(&str) -> Option<TestFn>) -> ! {
+pub fn run(resolve: &dyn Fn(&str) -> Option<TestBody>) -> ! {
     let began_ns = clock_ns();
     let absent = mount::mount_all();
     let (params, link) = match open() {
@@ -74,13 +74,13 @@ fn report_panics(link: &Arc<Link>) {
 fn live(
     params: &GuestParams,
     link: &Arc<Link>,
-    resolve: &dyn Fn(&str) -> Option<TestFn>,
+    resolve: &dyn Fn(&str) -> Option<TestBody>,
     began_ns: u64,
 ) -> Result<TestReport, (Stage, anyhow::Error)> {
     let init = |e: anyhow::Error| (Stage::Init, e);
     let release = hello(params, link, began_ns).map_err(init)?;
     prepare(params);
-    let function =
+    let body =
         resolve(&params.test).with_context(|| format!("this binary has no test `{}`", params.test)).map_err(init)?;
     let mut scheduler = None;
     if let Some(launch) = &params.scheduler {
@@ -95,7 +95,7 @@ fn live(
         link.send(&Message::Scheduler(observe_idle(When::Attach)));
     }
     link.send(&Message::Phase("test".into()));
-    let report = call(params, function);
+    let report = call(params, body);
     link.send(&Message::Phase("test-end".into()));
     if let Some(mut running) = scheduler {
         link.send(&Message::Scheduler(running.observe(When::Detach)));
@@ -151,7 +151,7 @@ fn prepare(params: &GuestParams) {
     reaper::start();
 }
 
-fn call(params: &GuestParams, function: TestFn) -> TestReport {
+fn call(params: &GuestParams, body: TestBody) -> TestReport {
     let below = params.workload_root_cgroup.as_deref().unwrap_or(DEFAULT_CGROUP);
     let ctx = Ctx::new(CtxParams {
         topology: params.topology.clone(),
@@ -164,7 +164,7 @@ fn call(params: &GuestParams, function: TestFn) -> TestReport {
         control: Arc::default(),
     });
     // The hook has sent the panic already; the report only must not look like a result.
-    let result = catch_unwind(AssertUnwindSafe(|| function(&ctx)))
+    let result = catch_unwind(AssertUnwindSafe(|| body.run(&ctx)))
         .unwrap_or_else(|_| Err(anyhow::anyhow!("the test function panicked")));
     match result {
         Ok(result) => {

@@ -31,13 +31,13 @@ const fn known(name: &'static str, shape: Shape, place: Place) -> Known {
 }
 
 use Place::{Assert, Deferred, Field, OptionalField};
-use Shape::{Bool, Exprs, Float, Function, Path, Paths, Pattern, Text, TextOrTexts, Texts, U32, U64};
+use Shape::{Bool, Exprs, Float, Function, Path, Paths, Pattern, Refs, Text, TextOrTexts, Texts, U32, U64};
 
 /// Every attribute, in the order messages list them.
 pub const ATTRIBUTES: &[Known] = &[
     known("scheduler", Path, Field),
-    known("payload", Path, Deferred),
-    known("workloads", Paths, Deferred),
+    known("payload", Path, OptionalField),
+    known("workloads", Refs, Field),
     known("staged_schedulers", Paths, Deferred),
     known("extra_sched_args", Texts, Field),
     known("config", Text, Deferred),

@@ -33,6 +33,8 @@ pub enum Shape {
     Function,
     /// `[A, B]`.
     Paths,
+    /// `[A, B]`, constants of one type.
+    Refs,
     /// `[A, b(1)]`: any expressions; only plain names are looked up now.
     Exprs,
 }
@@ -67,6 +69,7 @@ impl Shape {
             Self::TextPairs => list(expr, text_pair),
             Self::Path => path(expr).map(|path| (quote_spanned!(expr.span()=> &#path), true)),
             Self::Function => path(expr).map(|path| (path, true)),
+            Self::Refs => list(expr, |e| path(e).map(|p| quote_spanned!(e.span()=> &#p))),
             Self::Paths | Self::Exprs => names(expr, self == Self::Exprs),
         }
         .ok_or_else(wrong)?;
@@ -84,7 +87,7 @@ impl Shape {
             Self::Function => Some(quote_spanned!(span=> ::ktstr::__private::PostVmFn)),
             Self::Texts => Some(quote_spanned!(span=> &'static [&'static str])),
             Self::TextPairs => Some(quote_spanned!(span=> &'static [(&'static str, &'static str)])),
-            Self::TextOrTexts | Self::Path | Self::Paths | Self::Exprs => None,
+            Self::TextOrTexts | Self::Path | Self::Paths | Self::Refs | Self::Exprs => None,
         }
     }
 
@@ -100,7 +103,7 @@ impl Shape {
             Self::TextPairs => "a list of pairs of strings: `[(\"name\", \"value\")]`",
             Self::Path => "the name of a constant or function",
             Self::Function => "the name of a function `fn(&VmResult) -> Result<AssertResult>`",
-            Self::Paths => "a list of names: `[A, B]`",
+            Self::Paths | Self::Refs => "a list of names: `[A, B]`",
             Self::Exprs => "a list: `[A, B]`",
         }
     }
@@ -116,7 +119,7 @@ impl Shape {
             Self::TextPairs => "[(\"name\", \"value\")]",
             Self::Path => "NAME",
             Self::Function => "check",
-            Self::Paths | Self::Exprs => "[A, B]",
+            Self::Paths | Self::Refs | Self::Exprs => "[A, B]",
         }
     }
 }

@@ -23,7 +23,9 @@ pub use claim::{Claim, ClaimValue};
 pub use cpuset::CpusetSpec;
 pub use ctx::{Ctx, CtxParams, TestFn};
 pub use monitor::Monitor;
-pub use payload::{Payload, RunningPayload};
+pub use payload::{
+    FromMetric, PROGRAMS, Payload, PayloadMetric, PayloadOutput, PayloadReport, RunningPayload, TestBody, on_path,
+};
 pub use run::execute_defs;
 pub use scheduler::{RunningScheduler, Scheduler, SchedulerControl, SchedulerLaunch, SchedulerSpec, observe_idle};
 pub use work::WorkType;

@@ -2,6 +2,8 @@
 
 use ktstr::prelude::*;
 
+#[path = "fixture/payloads.rs"]
+mod payloads;
 #[path = "fixture/shaping.rs"]
 mod shaping;
 
