@@ -35,6 +35,8 @@ const NEEDS: &[Need] = &[
     need(Probe::File("/usr/include/libelf.h"), "libelf-dev", "published schedulers link it"),
     need(Probe::File("/usr/include/zlib.h"), "zlib1g-dev", "published schedulers link it"),
     need(Probe::File("/usr/include/seccomp.h"), "libseccomp-dev", "published schedulers link it"),
+    need(Probe::Program("stress-ng"), "stress-ng", "a payload of the tests"),
+    need(Probe::Program("hackbench"), "rt-tests", "a payload of the tests"),
 ];
 
 /// What virtme-ng needs, which only the bench measures.

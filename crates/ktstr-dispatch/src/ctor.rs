@@ -10,7 +10,7 @@ use crate::measured::Measured;
 use crate::registry::{KTSTR_TESTS, find, real_entries};
 use crate::run::{host_offer, run_name, run_on_topology};
 use crate::{names, verifier};
-use ktstr_scenario::TestFn;
+use ktstr_scenario::TestBody;
 use ktstr_topology::shape;
 use std::collections::HashSet;
 use std::io::Write as _;
@@ -30,7 +30,7 @@ ctor::declarative::ctor! {
 
 fn enter() {
     if std::process::id() == 1 && std::path::Path::new(ktstr_wire::GUEST_MARKER).exists() {
-        ktstr_guest_init::run(&guest_function);
+        ktstr_guest_init::run(&guest_body);
     }
     if KTSTR_TESTS.is_empty() && std::env::var_os("NEXTEST").is_none() {
         return;
@@ -42,8 +42,8 @@ fn enter() {
     }
 }
 
-fn guest_function(name: &str) -> Option<TestFn> {
-    find(&KTSTR_TESTS, name).map(|entry| entry.func)
+fn guest_body(name: &str) -> Option<TestBody> {
+    find(&KTSTR_TESTS, name).map(crate::entry::KtstrTestEntry::body)
 }
 
 /// The exit code of whatever this invocation asks of the harness; `None` leaves it to libtest.

@@ -1,6 +1,7 @@
 //! What one `#[ktstr_test]` declares, as a value that can live in a `static`.
 
-use ktstr_scenario::{Assert, Scheduler, TestFn};
+use crate::post_vm::PostVmFn;
+use ktstr_scenario::{Assert, Payload, Scheduler, TestBody, TestFn};
 use ktstr_topology::TopologyConstraints;
 
 /// One declared test. `#[ktstr_test]` writes it; a raw `#[distributed_slice(KTSTR_TESTS)]` static does as well.
@@ -16,6 +17,10 @@ pub struct KtstrTestEntry {
     pub func: TestFn,
     /// The scheduler under test; [`Scheduler::EEVDF`] loads nothing.
     pub scheduler: &'static Scheduler,
+    /// The program that is the test's main workload: the test lasts until it has ended, and is judged by it too.
+    pub payload: Option<&'static Payload>,
+    /// Programs that run beside the test for all of its time.
+    pub workloads: &'static [&'static Payload],
     /// Arguments after the scheduler's own `sched_args`.
     pub extra_sched_args: &'static [&'static str],
     /// Schedulers that are packed beside it, for the test to attach ([`ktstr_scenario::SchedulerControl`]).
@@ -66,6 +71,10 @@ pub struct KtstrTestEntry {
     pub allow_inconclusive: bool,
     /// The scheduler is promised to live through the test.
     pub survives_storm: bool,
+    /// Runs on the host after the machine of a run that would pass.
+    pub post_vm: Option<PostVmFn>,
+    /// Runs on the host after every machine, whatever became of it.
+    pub post_vm_unconditional: Option<PostVmFn>,
     /// A failure is run again with probes attached.
     pub auto_repro: bool,
     /// The test passes when the reproduction succeeds.
@@ -80,7 +89,8 @@ pub struct KtstrTestEntry {
     pub host_only: bool,
     /// Writes a BPF map of the scheduler from the host; needs the kernel's vmlinux.
     pub bpf_map_write: bool,
-    /// Host files packed into the guest at the same absolute path.
+    /// Host files packed into the guest at the same absolute path; a name without `/` is a program on the host's PATH, which
+    /// payloads of that name find.
     pub extra_include_files: &'static [&'static str],
     /// Cgroup of the guest, below the cgroup root, that the workload lives in.
     pub workload_root_cgroup: Option<&'static str>,
@@ -104,6 +114,8 @@ impl KtstrTestEntry {
         libtest_path: "",
         func: no_function,
         scheduler: &Scheduler::EEVDF,
+        payload: None,
+        workloads: &[],
         extra_sched_args: &[],
         staged_schedulers: &[],
         config: None,
@@ -129,6 +141,8 @@ impl KtstrTestEntry {
         expect_scx_bpf_error_matches: None,
         allow_inconclusive: false,
         survives_storm: false,
+        post_vm: None,
+        post_vm_unconditional: None,
         auto_repro: false,
         expect_auto_repro: false,
         performance_mode: false,
@@ -166,17 +180,24 @@ impl KtstrTestEntry {
         }
     }
 
+    /// What runs in the guest, or on the host for `host_only`.
+    #[must_use]
+    pub const fn body(&self) -> TestBody {
+        TestBody { func: self.func, payload: self.payload, workloads: self.workloads }
+    }
+
+    /// Payload and workloads.
+    pub fn payloads(&self) -> impl Iterator<Item = &'static Payload> {
+        self.payload.into_iter().chain(self.workloads.iter().copied())
+    }
+
     /// Attributes this test uses whose machinery this version lacks.
     #[must_use]
     pub fn unsupported(&self) -> Vec<&'static str> {
         let mut names = self.deferred.to_vec();
         let flags = [
-            (self.expect_scx_bpf_error_contains.is_some(), "expect_scx_bpf_error_contains"),
-            (self.expect_scx_bpf_error_matches.is_some(), "expect_scx_bpf_error_matches"),
-            (self.survives_storm, "survives_storm"),
             (self.auto_repro, "auto_repro"),
             (self.expect_auto_repro, "expect_auto_repro"),
-            (self.cpu_budget.is_some(), "cpu_budget"),
             (self.bpf_map_write, "bpf_map_write"),
         ];
         names.extend(flags.iter().filter(|(on, _)| *on).map(|(_, name)| *name));

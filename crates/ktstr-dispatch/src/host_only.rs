@@ -24,6 +24,7 @@ pub fn run(entry: &KtstrTestEntry, settings: &Settings) -> anyhow::Result<Assert
     if !unsupported.is_empty() {
         return Err(fault(format!("not supported yet: {}", unsupported.join(", "))));
     }
+    crate::programs::files(entry)?;
     let parent = cgroup_parent(settings)?;
     let host = ktstr_vmm::host::HostTopology::detect();
     let topology = host
@@ -40,7 +41,7 @@ pub fn run(entry: &KtstrTestEntry, settings: &Settings) -> anyhow::Result<Assert
         scheduler_name: "host".to_owned(),
         control: Arc::default(),
     });
-    let result = (entry.func)(&ctx)?;
+    let result = entry.body().run(&ctx)?;
     Ok(result.merged(ctx.take_outcomes()))
 }
 

@@ -1,10 +1,13 @@
 //! One attempt in a machine: plan it, pack it, boot it, and hand back what came out.
 
 use crate::cast::Cast;
+use crate::cpu_cap;
 use crate::entry::KtstrTestEntry;
 use crate::env::Settings;
 use crate::evaluate::{Evidence, Expected, evaluate};
+use crate::programs;
 use crate::resolve::ResolvedScheduler;
+use crate::shape::{Expectation, scheduler_error, shape};
 use anyhow::Context as _;
 use ktstr_guest_init::GuestParams;
 use ktstr_kernel::cache::Cache;
@@ -45,6 +48,8 @@ pub struct Attempt {
     pub scheduler: Option<ResolvedScheduler>,
     /// What came out of the machine.
     pub run: Option<VmRun>,
+    /// What it amounts to, before the test's expectations are held against it; `None` when it could not be observed.
+    pub measured: Option<AssertResult>,
     /// Host CPUs asked of each one present: above 1 the run was overcommitted.
     pub overcommit: f64,
 }
@@ -59,6 +64,7 @@ pub fn run_in_machine(
     settings: &Settings,
     attempt: &mut Attempt,
 ) -> anyhow::Result<AssertResult> {
+    let expectation = Expectation::of(entry).map_err(|e| anyhow::Error::new(HarnessFault::new(e)))?;
     let started = start(entry, topology, settings, attempt).map_err(before_the_test)?;
     let (run, expected) = match started {
         Started::Run(run, expected) => (run, expected),
@@ -73,6 +79,8 @@ pub fn run_in_machine(
         host_delay: run.test_delay,
         vcpu_share: run.vcpu_share,
     });
+    attempt.measured = result.as_ref().ok().cloned();
+    let result = shape(result, &expectation, &scheduler_error(&run.transcript));
     attempt.run = Some(*run);
     result
 }
@@ -107,12 +115,16 @@ fn start(
     let expected = expected(entry, topology, &cast);
     let config = configure(entry, topology, settings, &kernel, cast, accel)?;
     attempt.kernel = Some(kernel);
+    let host_cpus = entry.cpu_budget.map(cpu_cap::confine).transpose()?;
     #[allow(clippy::cast_precision_loss)]
     {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         attempt.overcommit = f64::from(topology.total_cpus()) / cpus as f64;
     }
-    let run = Vm::new(config).run()?;
+    let mut run = Vm::new(config).run()?;
+    if let Some(cpus) = host_cpus {
+        run.vcpu_share = run.vcpu_share.min(f64::from(cpus) / f64::from(topology.total_cpus()));
+    }
     keep_stream(&run);
     Ok(Started::Run(Box::new(run), expected))
 }
@@ -245,8 +257,7 @@ fn spoil_from_env() -> Spoil {
 const MIN_MEMORY_MIB: u32 = 512;
 
 fn base_layer(entry: &KtstrTestEntry, kernel: &FoundKernel, cast: &Cast) -> anyhow::Result<PathBuf> {
-    let mut extra: Vec<(PathBuf, String)> =
-        entry.extra_include_files.iter().map(|f| (PathBuf::from(f), (*f).to_owned())).collect();
+    let mut extra = programs::files(entry)?;
     extra.extend(cast.files.iter().cloned());
     let config = match (&kernel.config, &kernel.release) {
         (Some(path), Some(release)) => Some((path.clone(), release.clone())),
@@ -268,12 +279,15 @@ fn guest_env() -> Vec<(String, String)> {
 
 fn deadlines(entry: &KtstrTestEntry, topology: &Topology) -> Deadlines {
     let cpus = u64::from(topology.total_cpus());
+    // A program may run past the test's duration, up to its own timeout.
+    let programs = entry.payloads().map(|p| p.timeout_s.unwrap_or(entry.duration_s.saturating_add(5))).max();
+    let duration_s = entry.duration_s.max(programs.unwrap_or(0));
     let cleanup = entry.cleanup_budget_ms.map_or(Duration::from_secs(CLEANUP_S + cpus), Duration::from_millis);
     let changes = Duration::from_secs(CHANGE_S) * u32::try_from(entry.staged_schedulers.len()).unwrap_or(u32::MAX);
     Deadlines {
         boot: Duration::from_secs(BOOT_S + BOOT_S_PER_CPU * cpus),
         attach: Duration::from_secs(ATTACH_S),
-        test: Duration::from_secs(entry.duration_s.saturating_add(entry.watchdog_timeout_s)) + cleanup + changes,
+        test: Duration::from_secs(duration_s.saturating_add(entry.watchdog_timeout_s)) + cleanup + changes,
         shutdown: Duration::from_secs(SHUTDOWN_S),
     }
 }

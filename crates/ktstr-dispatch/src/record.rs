@@ -77,7 +77,7 @@ fn record_of(o: &Outline<'_>) -> SidecarRecord {
     record.host_cpu = host_cpu();
     record.sysctls = o.entry.scheduler.sysctls.iter().map(|(k, v)| format!("{k}={v}")).collect();
     record.kargs = o.entry.scheduler.kargs.iter().map(|k| (*k).to_owned()).collect();
-    if let Ok(result) = o.result {
+    if let Some(result) = o.result.as_ref().ok().or(o.attempt.measured.as_ref()) {
         record.outcomes.clone_from(&result.outcomes);
         record.metrics.clone_from(&result.metrics);
         record.cgroups.clone_from(&result.cgroups);

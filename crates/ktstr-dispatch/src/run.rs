@@ -5,7 +5,9 @@ use crate::entry::KtstrTestEntry;
 use crate::env::Settings;
 use crate::machine::{Attempt, declared_topology, run_in_machine};
 use crate::names::TestName;
+use crate::post_vm::{self, VmResult};
 use crate::record::{Outline, write};
+use crate::words::panic_text;
 use crate::{host_only, registry};
 use ktstr_topology::{Topology, preset};
 use ktstr_verdict::{
@@ -108,14 +110,14 @@ fn conclude(request: &Request, settings: &Settings) -> Decision {
                 panic_text(&*payload)
             ))))
         });
-    let decision = final_outcome(
-        &result,
-        Policy {
-            expect_err: request.entry.expect_err,
-            allow_inconclusive: request.entry.allow_inconclusive,
-            no_skip: settings.no_skip,
-        },
-    );
+    let policy = Policy {
+        expect_err: request.entry.expect_err,
+        allow_inconclusive: request.entry.allow_inconclusive,
+        no_skip: settings.no_skip,
+    };
+    let vm = VmResult::of(request.entry, &request.topology, &attempt, &result);
+    let result = post_vm::check(request.entry, policy, vm, result);
+    let decision = final_outcome(&result, policy);
     report(request, &attempt, &result, &decision, settings);
     let outline = Outline {
         entry: request.entry,
@@ -187,14 +189,6 @@ pub fn host_offer(overcommit: f64) -> HostOffer {
         llcs: host.llcs,
         max_cpus_per_llc: host.max_cpus_per_llc,
     }
-}
-
-fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
-    payload
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| payload.downcast_ref::<&str>().copied())
-        .unwrap_or("no message")
 }
 
 /// What a person reads on stderr: the machine in one line, then the verdict with its reasons.

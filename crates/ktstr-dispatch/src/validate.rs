@@ -11,7 +11,7 @@ pub enum EntryError {
     EmptyName,
     /// `/` or `\` in the name.
     NameHasSeparator,
-    /// A dimension, the memory or the duration is zero.
+    /// A dimension, the memory, the CPU budget or the duration is zero.
     ZeroSize,
     /// `llcs` is not a multiple of `numa_nodes`.
     LlcsNotMultipleOfNodes,
@@ -45,6 +45,14 @@ pub enum EntryError {
     AutoReproWithoutScheduler,
     /// An scx error matcher without `expect_err`.
     MatcherWithoutExpectErr,
+    /// An scx error matcher that every error meets.
+    EmptyMatcher,
+    /// `post_vm` or `post_vm_unconditional` with `host_only`.
+    PostVmWithHostOnly,
+    /// A rule of its payload or of a workload is broken.
+    Payload(&'static str),
+    /// Two programs of one name.
+    SamePayloadTwice,
 }
 
 impl EntryError {
@@ -56,7 +64,9 @@ impl EntryError {
             Self::NameHasSeparator => {
                 "ktstr: a test name must not contain `/` or `\\`: nextest names are built with `/`"
             }
-            Self::ZeroSize => "ktstr: numa_nodes, llcs, cores, threads, memory_mib and duration_s must be above zero",
+            Self::ZeroSize => {
+                "ktstr: numa_nodes, llcs, cores, threads, memory_mib, cpu_budget and duration_s must be above zero"
+            }
             Self::LlcsNotMultipleOfNodes => {
                 "ktstr: llcs must be a multiple of numa_nodes: llcs counts the whole machine, not one node"
             }
@@ -89,6 +99,16 @@ impl EntryError {
             Self::MatcherWithoutExpectErr => {
                 "ktstr: expect_scx_bpf_error_contains and _matches need expect_err: add it"
             }
+            Self::EmptyMatcher => {
+                "ktstr: an empty expect_scx_bpf_error_contains or _matches is met by every error: say which one, or drop it"
+            }
+            Self::PostVmWithHostOnly => {
+                "ktstr: host_only has no machine for post_vm to look at: check in the test itself"
+            }
+            Self::Payload(why) => why,
+            Self::SamePayloadTwice => {
+                "ktstr: payload and workloads must differ in name: their figures are told apart by it"
+            }
         }
     }
 }
@@ -114,8 +134,8 @@ impl KtstrTestEntry {
             return Err(EntryError::NameHasSeparator);
         }
         let (nodes, llcs, cores, threads) = self.dimensions();
-        let memory_zero = matches!(self.memory_mib, Some(0));
-        if nodes == 0 || llcs == 0 || cores == 0 || threads == 0 || memory_zero || self.duration_s == 0 {
+        let given_zero = matches!(self.memory_mib, Some(0)) || matches!(self.cpu_budget, Some(0));
+        if nodes == 0 || llcs == 0 || cores == 0 || threads == 0 || given_zero || self.duration_s == 0 {
             return Err(EntryError::ZeroSize);
         }
         if !llcs.is_multiple_of(nodes) {
@@ -138,7 +158,36 @@ impl KtstrTestEntry {
         if self.cpu_budget.is_some() && !self.no_perf_mode {
             return Err(EntryError::CpuBudgetWithoutNoPerf);
         }
+        if let Err(e) = self.validate_payloads() {
+            return Err(e);
+        }
         self.validate_expectations()
+    }
+
+    const fn validate_payloads(&self) -> Result<(), EntryError> {
+        if let Some(payload) = self.payload
+            && let Err(why) = payload.check()
+        {
+            return Err(EntryError::Payload(why));
+        }
+        let mut i = 0;
+        while i < self.workloads.len() {
+            if let Err(why) = self.workloads[i].check() {
+                return Err(EntryError::Payload(why));
+            }
+            let mut k = i + 1;
+            while k < self.workloads.len() {
+                if same(self.workloads[i].name, self.workloads[k].name) {
+                    return Err(EntryError::SamePayloadTwice);
+                }
+                k += 1;
+            }
+            if matches!(self.payload, Some(payload) if same(payload.name, self.workloads[i].name)) {
+                return Err(EntryError::SamePayloadTwice);
+            }
+            i += 1;
+        }
+        Ok(())
     }
 
     const fn validate_expectations(&self) -> Result<(), EntryError> {
@@ -174,6 +223,12 @@ impl KtstrTestEntry {
         if matcher && !self.expect_err {
             return Err(EntryError::MatcherWithoutExpectErr);
         }
+        if empty(self.expect_scx_bpf_error_contains) || empty(self.expect_scx_bpf_error_matches) {
+            return Err(EntryError::EmptyMatcher);
+        }
+        if self.host_only && (self.post_vm.is_some() || self.post_vm_unconditional.is_some()) {
+            return Err(EntryError::PostVmWithHostOnly);
+        }
         Ok(())
     }
 }
@@ -202,23 +257,21 @@ impl KtstrTestEntry {
     }
 }
 
-const fn same(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    if a.len() != b.len() {
-        return false;
-    }
-    let mut i = 0;
-    while i < a.len() {
-        if a[i] != b[i] {
-            return false;
-        }
-        i += 1;
-    }
-    true
-}
-
 const fn inverted(min: u32, max: Option<u32>) -> bool {
     matches!(max, Some(max) if min > max)
+}
+
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
+}
+
+const fn empty(text: Option<&str>) -> bool {
+    matches!(text, Some(text) if text.is_empty())
 }
 
 const fn has_separator(name: &str) -> bool {

@@ -4,7 +4,7 @@ use crate::link::Link;
 use crate::params::{GuestParams, PARAMS_SCHEMA};
 use crate::{kmsg, mount, params, port, power, readback, reaper};
 use anyhow::{Context as _, Result, bail};
-use ktstr_scenario::{Ctx, CtxParams, SchedulerControl, TestFn};
+use ktstr_scenario::{Ctx, CtxParams, SchedulerControl, TestBody};
 use ktstr_verdict::{AssertResult, HarnessFault, Outcome};
 use ktstr_wire::{Hello, Message, Nonce, PanicReport, SCHEMA, Stage, TestReport};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +18,7 @@ const DEFAULT_CGROUP: &str = "ktstr";
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
 /// Runs the test that the host asked for, and powers off. `resolve` finds its function by name.
-pub fn run(resolve: &dyn Fn(&str) -> Option<TestFn>) -> ! {
+pub fn run(resolve: &dyn Fn(&str) -> Option<TestBody>) -> ! {
     let began_ns = clock_ns();
     let absent = mount::mount_all();
     let (params, link) = match open() {
@@ -74,13 +74,13 @@ fn report_panics(link: &Arc<Link>) {
 fn live(
     params: &GuestParams,
     link: &Arc<Link>,
-    resolve: &dyn Fn(&str) -> Option<TestFn>,
+    resolve: &dyn Fn(&str) -> Option<TestBody>,
     began_ns: u64,
 ) -> Result<TestReport, (Stage, anyhow::Error)> {
     let init = |e: anyhow::Error| (Stage::Init, e);
     let release = hello(params, link, began_ns).map_err(init)?;
     prepare(params);
-    let function =
+    let body =
         resolve(&params.test).with_context(|| format!("this binary has no test `{}`", params.test)).map_err(init)?;
     if params.scheduler.is_some() || !params.staged.is_empty() {
         mount::check_kernel_config(&release).map_err(init)?;
@@ -90,7 +90,7 @@ fn live(
     let control = Arc::new(SchedulerControl::new(params.scheduler.clone(), params.staged.clone(), say));
     control.begin().map_err(|e| (Stage::Scheduler, e))?;
     link.send(&Message::Phase("test".into()));
-    let report = call(params, function, &control);
+    let report = call(params, body, &control);
     link.send(&Message::Phase("test-end".into()));
     control.end();
     Ok(report)
@@ -140,7 +140,7 @@ fn prepare(params: &GuestParams) {
     reaper::start();
 }
 
-fn call(params: &GuestParams, function: TestFn, control: &Arc<SchedulerControl>) -> TestReport {
+fn call(params: &GuestParams, body: TestBody, control: &Arc<SchedulerControl>) -> TestReport {
     let below = params.workload_root_cgroup.as_deref().unwrap_or(DEFAULT_CGROUP);
     let ctx = Ctx::new(CtxParams {
         topology: params.topology.clone(),
@@ -153,7 +153,7 @@ fn call(params: &GuestParams, function: TestFn, control: &Arc<SchedulerControl>)
         control: Arc::clone(control),
     });
     // The hook has sent the panic already; the report only must not look like a result.
-    let result = catch_unwind(AssertUnwindSafe(|| function(&ctx)))
+    let result = catch_unwind(AssertUnwindSafe(|| body.run(&ctx)))
         .unwrap_or_else(|_| Err(anyhow::anyhow!("the test function panicked")));
     match result {
         Ok(result) => {

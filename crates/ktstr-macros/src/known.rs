@@ -31,13 +31,13 @@ const fn known(name: &'static str, shape: Shape, place: Place) -> Known {
 }
 
 use Place::{Assert, Deferred, Field, OptionalField};
-use Shape::{Bool, Exprs, Float, Path, Paths, Refs, Text, TextOrTexts, Texts, U32, U64};
+use Shape::{Bool, Exprs, Float, Function, Path, Pattern, Refs, Text, TextOrTexts, Texts, U32, U64};
 
 /// Every attribute, in the order messages list them.
 pub const ATTRIBUTES: &[Known] = &[
     known("scheduler", Path, Field),
-    known("payload", Path, Deferred),
-    known("workloads", Paths, Deferred),
+    known("payload", Path, OptionalField),
+    known("workloads", Refs, Field),
     known("staged_schedulers", Refs, Field),
     known("extra_sched_args", Texts, Field),
     known("config", Text, OptionalField),
@@ -77,7 +77,7 @@ pub const ATTRIBUTES: &[Known] = &[
     known("allow_kernel_log", Texts, Field),
     known("expect_err", Bool, Field),
     known("expect_scx_bpf_error_contains", Text, OptionalField),
-    known("expect_scx_bpf_error_matches", Text, OptionalField),
+    known("expect_scx_bpf_error_matches", Pattern, OptionalField),
     known("allow_inconclusive", Bool, Field),
     known("survives_storm", Bool, Field),
     known("auto_repro", Bool, Field),
@@ -89,8 +89,8 @@ pub const ATTRIBUTES: &[Known] = &[
     known("num_snapshots", U32, Deferred),
     known("watch_bpf_maps", Texts, Deferred),
     known("bpf_map_write", Bool, Field),
-    known("post_vm", Path, Deferred),
-    known("post_vm_unconditional", Path, Deferred),
+    known("post_vm", Function, OptionalField),
+    known("post_vm_unconditional", Function, OptionalField),
     known("perf_delta_assertions", Exprs, Deferred),
     known("extra_include_files", Texts, Field),
     known("wprof", Bool, Deferred),

@@ -1,4 +1,4 @@
-//! The macros of ktstr: `#[ktstr_test]`, `declare_scheduler!` and `#[distributed_slice]`.
+//! The macros of ktstr: `#[ktstr_test]`, `declare_scheduler!`, `#[derive(Payload)]` and `#[distributed_slice]`.
 //!
 //! They check what tokens can tell and leave types to the compiler; the rules between attributes are checked by
 //! `KtstrTestEntry::validate`, which the expansion calls in a `const`, so that a raw entry hears the same words at run
@@ -11,6 +11,7 @@ mod kernel_spec;
 mod known;
 mod ktstr_test;
 mod passing;
+mod payload;
 mod scheduler_fields;
 mod setting;
 mod shape;
@@ -21,7 +22,7 @@ use declare_scheduler::Declaration;
 use proc_macro::TokenStream;
 use quote::quote;
 use setting::Settings;
-use syn::{Error, ItemFn, parse_macro_input};
+use syn::{DeriveInput, Error, ItemFn, parse_macro_input};
 
 /// Makes a function a test of a scheduler.
 ///
@@ -34,17 +35,19 @@ use syn::{Error, ItemFn, parse_macro_input};
 /// | attributes | say |
 /// |---|---|
 /// | `scheduler`, `extra_sched_args` | what is under test; without it, EEVDF |
+/// | `payload`, `workloads` | programs: the main workload, which the test lasts as long as, and company for all its time |
 /// | `numa_nodes`, `llcs`, `cores`, `threads`, `memory_mib` | the declared machine; `llcs` counts all of it, `cores` one LLC |
 /// | `min_llcs`, `max_llcs`, `min_cpus`, `max_cpus`, `min_numa_nodes`, `max_numa_nodes`, `requires_smt` | which gauntlet presets fit |
 /// | `duration_s` (12), `watchdog_timeout_s` (5), `cleanup_budget_ms` | how long |
 /// | `not_stuck`, `isolation`, `max_gap_ms`, `max_spread_pct`, … | the checks, as in `Assert`; `max_spread_pct`, `max_imbalance_ratio` and `max_local_dsq_depth` may stand alone for their defaults |
 /// | `allow_kernel_log` | words of kernel log lines that would otherwise fail the test |
 /// | `expect_err`, `expect_scx_bpf_error_contains`, `expect_scx_bpf_error_matches`, `allow_inconclusive`, `survives_storm`, `auto_repro`, `expect_auto_repro` | what counts as a pass |
+/// | `post_vm`, `post_vm_unconditional` | checks on the host when the machine has ended: of a run that would pass, of any |
 /// | `performance_mode`, `no_perf_mode`, `cpu_budget`, `host_only` | where it runs |
 /// | `extra_include_files`, `workload_root_cgroup`, `bpf_map_write` | what the guest is given |
 ///
-/// `payload`, `workloads`, `staged_schedulers`, `config`, `num_snapshots`, `watch_bpf_maps`, `post_vm`,
-/// `post_vm_unconditional`, `perf_delta_assertions`, `wprof` and `wprof_args` are checked, and a test that uses them
+/// `staged_schedulers`, `config`, `num_snapshots`, `watch_bpf_maps`,
+/// `perf_delta_assertions`, `wprof` and `wprof_args` are checked, and a test that uses them
 /// fails when run: their machinery is not there yet.
 #[proc_macro_attribute]
 pub fn ktstr_test(attributes: TokenStream, item: TokenStream) -> TokenStream {
@@ -78,6 +81,32 @@ pub fn ktstr_test(attributes: TokenStream, item: TokenStream) -> TokenStream {
 pub fn declare_scheduler(input: TokenStream) -> TokenStream {
     let declaration = parse_macro_input!(input as Declaration);
     declaration.expand().into()
+}
+
+/// Makes a struct the report of a program: its fields are the figures in the program's output.
+///
+/// ```ignore
+/// #[derive(Payload)]
+/// #[payload(binary = "hackbench", package = "rt-tests", args = ["--loops", "100"], output = text, timeout_s = 30)]
+/// struct Hackbench {
+///     #[metric(after = "Time:", at_most = 5.0)]
+///     time_s: f64,
+/// }
+/// ```
+///
+/// `Hackbench::PAYLOAD` is the program for `payload = …` and `workloads = […]` of a test, and `Hackbench::run(ctx)` runs it
+/// in a body and gives the figures back.
+///
+/// `#[payload(…)]`: `binary` (a name on the PATH, or an absolute path); optional `name` (the struct's in snake case),
+/// `package` (the Debian package that brings the program), `args` (`{cpus}` and `{duration_s}` are filled in), `cgroup`,
+/// `output` (`exit_code`, `json`, `text`; `json` where there are fields), `timeout_s`, `files`.
+///
+/// `#[metric(…)]`: in JSON `path = "/a/0/b"`, a pointer (by default the field's name), in a text `after = "words"`; `at_most`,
+/// `at_least` and `name`. Fields are `f64`, `u64`, or an `Option` for what the program may leave out.
+#[proc_macro_derive(Payload, attributes(payload, metric))]
+pub fn derive_payload(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    payload::expand(&input).unwrap_or_else(Error::into_compile_error).into()
 }
 
 /// Adds a static to `KTSTR_TESTS` or `KTSTR_SCHEDULERS` by hand, as linkme's attribute of that name does, without a

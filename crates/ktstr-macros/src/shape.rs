@@ -19,6 +19,8 @@ pub enum Shape {
     Float,
     /// A string.
     Text,
+    /// A string that is a regular expression.
+    Pattern,
     /// `["a", "b"]`.
     Texts,
     /// One string or `["a", "b"]`.
@@ -27,8 +29,8 @@ pub enum Shape {
     TextPairs,
     /// The name of a constant or function.
     Path,
-    /// `[A, B]`.
-    Paths,
+    /// The name of a function that looks at what a machine left.
+    Function,
     /// `[A, B]`, constants of one type.
     Refs,
     /// `[A, b(1)]`: any expressions; only plain names are looked up now.
@@ -59,12 +61,14 @@ impl Shape {
             Self::U64 => whole(setting, expr, u64::MAX)?,
             Self::Float => float(setting, expr)?.map(|tokens| (tokens, true)),
             Self::Text => text(expr).map(|tokens| (tokens, true)),
+            Self::Pattern => pattern(setting, expr)?.map(|tokens| (tokens, true)),
             Self::TextOrTexts if matches!(expr, Expr::Lit(_)) => text(expr).map(|one| (quote!(&[#one]), true)),
             Self::Texts | Self::TextOrTexts => list(expr, text),
             Self::TextPairs => list(expr, text_pair),
             Self::Path => path(expr).map(|path| (quote_spanned!(expr.span()=> &#path), true)),
+            Self::Function => path(expr).map(|path| (path, true)),
             Self::Refs => list(expr, |e| path(e).map(|p| quote_spanned!(e.span()=> &#p))),
-            Self::Paths | Self::Exprs => names(expr, self == Self::Exprs),
+            Self::Exprs => names(expr),
         }
         .ok_or_else(wrong)?;
         Ok(Value { tokens, asks, ty: self.ty(expr.span()) })
@@ -77,10 +81,11 @@ impl Shape {
             Self::U32 => Some(quote_spanned!(span=> u32)),
             Self::U64 => Some(quote_spanned!(span=> u64)),
             Self::Float => Some(quote_spanned!(span=> f64)),
-            Self::Text => Some(quote_spanned!(span=> &'static str)),
+            Self::Text | Self::Pattern => Some(quote_spanned!(span=> &'static str)),
+            Self::Function => Some(quote_spanned!(span=> ::ktstr::__private::PostVmFn)),
             Self::Texts => Some(quote_spanned!(span=> &'static [&'static str])),
             Self::TextPairs => Some(quote_spanned!(span=> &'static [(&'static str, &'static str)])),
-            Self::TextOrTexts | Self::Path | Self::Paths | Self::Refs | Self::Exprs => None,
+            Self::TextOrTexts | Self::Path | Self::Refs | Self::Exprs => None,
         }
     }
 
@@ -90,11 +95,13 @@ impl Shape {
             Self::U32 | Self::U64 => "a whole number, not negative",
             Self::Float => "a number, not negative",
             Self::Text => "a string",
+            Self::Pattern => "a string, a regular expression",
             Self::Texts => "a list of strings: `[\"a\", \"b\"]`",
             Self::TextOrTexts => "a string or a list of strings: `[\"a\", \"b\"]`",
             Self::TextPairs => "a list of pairs of strings: `[(\"name\", \"value\")]`",
             Self::Path => "the name of a constant or function",
-            Self::Paths | Self::Refs => "a list of names: `[A, B]`",
+            Self::Function => "the name of a function `fn(&VmResult) -> Result<AssertResult>`",
+            Self::Refs => "a list of names: `[A, B]`",
             Self::Exprs => "a list: `[A, B]`",
         }
     }
@@ -105,10 +112,12 @@ impl Shape {
             Self::U32 | Self::U64 => "2",
             Self::Float => "1.5",
             Self::Text => "\"text\"",
+            Self::Pattern => "\"stall|watchdog\"",
             Self::Texts | Self::TextOrTexts => "[\"a\", \"b\"]",
             Self::TextPairs => "[(\"name\", \"value\")]",
             Self::Path => "NAME",
-            Self::Paths | Self::Refs | Self::Exprs => "[A, B]",
+            Self::Function => "check",
+            Self::Refs | Self::Exprs => "[A, B]",
         }
     }
 }
@@ -194,6 +203,17 @@ fn text(expr: &Expr) -> Option<TokenStream> {
     }
 }
 
+/// A literal is compiled now, so that a wrong one does not wait for its test to run.
+fn pattern(setting: &Setting, expr: &Expr) -> Result<Option<TokenStream>> {
+    if let Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) = expr
+        && let Err(e) = regex_lite::Regex::new(&literal.value())
+    {
+        let name = &setting.name;
+        return Err(Error::new(literal.span(), format!("`{name}` is not a regular expression: {e}")));
+    }
+    Ok(text(expr))
+}
+
 fn text_pair(expr: &Expr) -> Option<TokenStream> {
     let Expr::Tuple(tuple) = ungroup(expr) else {
         return None;
@@ -223,12 +243,11 @@ fn list(expr: &Expr, element: fn(&Expr) -> Option<TokenStream>) -> Option<(Token
 }
 
 /// A tuple of references to the names in a list: they need not have one type. `any` lets other expressions by, unused.
-fn names(expr: &Expr, any: bool) -> Option<(TokenStream, bool)> {
+fn names(expr: &Expr) -> Option<(TokenStream, bool)> {
     match without_reference(expr) {
         Expr::Array(array) => {
             let found: Vec<_> = array.elems.iter().filter_map(path).collect();
-            let all_names = found.len() == array.elems.len();
-            (any || all_names).then(|| (quote!((#(&#found,)*)), !array.elems.is_empty()))
+            Some((quote!((#(&#found,)*)), !array.elems.is_empty()))
         }
         Expr::Path(path) => Some((quote!(&#path), true)),
         _ => None,

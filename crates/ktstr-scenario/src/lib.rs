@@ -27,7 +27,9 @@ pub use claim::{Claim, ClaimOver, ClaimValue, Series};
 pub use cpuset::CpusetSpec;
 pub use ctx::{Ctx, CtxParams, TestFn};
 pub use monitor::{EventCounts, Monitor};
-pub use payload::{Payload, RunningPayload};
+pub use payload::{
+    FromMetric, PROGRAMS, Payload, PayloadMetric, PayloadOutput, PayloadReport, RunningPayload, TestBody, on_path,
+};
 pub use run::{execute_defs, execute_scenario, execute_steps};
 pub use scheduler::{
     Attachable, KernelSwitches, RunningScheduler, Scheduler, SchedulerControl, SchedulerLaunch, SchedulerSpec,

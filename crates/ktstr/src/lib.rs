@@ -25,8 +25,11 @@
 //! This crate only re-exports: what its pieces do, and what else they offer, is said in the crates they come from.
 #![deny(missing_docs)]
 
-pub use ktstr_dispatch::{EntryError, KTSTR_SCHEDULERS, KTSTR_TESTS, KtstrTestEntry, analyze_sidecars, run_ktstr_test};
-pub use ktstr_macros::{declare_scheduler, distributed_slice, ktstr_test};
+pub use ktstr_dispatch::{
+    EntryError, KTSTR_SCHEDULERS, KTSTR_TESTS, KtstrTestEntry, PostVmFn, VmResult, analyze_sidecars, post_vm_skip,
+    run_ktstr_test,
+};
+pub use ktstr_macros::{Payload, declare_scheduler, distributed_slice, ktstr_test};
 pub use linkme;
 
 /// The topology type, presets and constraints.

@@ -4,12 +4,14 @@
 //! needs no dependency but this one.
 
 pub use anyhow::{Context, Result, anyhow, bail, ensure};
-pub use ktstr_dispatch::{EntryError, KTSTR_SCHEDULERS, KTSTR_TESTS, KtstrTestEntry, analyze_sidecars, run_ktstr_test};
-pub use ktstr_macros::{declare_scheduler, distributed_slice, ktstr_test};
+pub use ktstr_dispatch::{
+    EntryError, KTSTR_SCHEDULERS, KTSTR_TESTS, KtstrTestEntry, VmResult, analyze_sidecars, post_vm_skip, run_ktstr_test,
+};
+pub use ktstr_macros::{Payload, declare_scheduler, distributed_slice, ktstr_test};
 pub use ktstr_scenario::{
-    AffinityIntent, Assert, Backdrop, CgroupDef, CpusetSpec, Ctx, HoldSpec, MemPolicy, Op, Policy, Scheduler,
-    SchedulerSpec, Step, TestFn, WorkSpec, WorkType, Worker, execute_defs, execute_scenario, execute_steps, scenarios,
-    work,
+    AffinityIntent, Assert, Backdrop, CgroupDef, CpusetSpec, Ctx, HoldSpec, MemPolicy, Op, Payload, PayloadMetric,
+    PayloadOutput, PayloadReport, Policy, RunningPayload, Scheduler, SchedulerSpec, Step, TestFn, WorkSpec, WorkType,
+    Worker, execute_defs, execute_scenario, execute_steps, scenarios, work,
 };
 pub use ktstr_topology::{Topology, TopologyConstraints};
 pub use ktstr_verdict::{AssertResult, CheckKind, Decision, Detail, Outcome, Verdict};

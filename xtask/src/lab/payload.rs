@@ -12,9 +12,31 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Programs that tests and people use; from this machine, with their libraries. Missing ones are left out.
-const PROGRAMS: [&str; 22] = [
-    "sh", "cat", "ls", "sleep", "true", "false", "grep", "sed", "head", "tail", "mount", "dmesg", "env", "uname",
-    "mkdir", "cp", "rm", "find", "ps", "kill", "bash", "timeout",
+const PROGRAMS: [&str; 24] = [
+    "sh",
+    "cat",
+    "ls",
+    "sleep",
+    "true",
+    "false",
+    "grep",
+    "sed",
+    "head",
+    "tail",
+    "mount",
+    "dmesg",
+    "env",
+    "uname",
+    "mkdir",
+    "cp",
+    "rm",
+    "find",
+    "ps",
+    "kill",
+    "bash",
+    "timeout",
+    "stress-ng",
+    "hackbench",
 ];
 /// Directories that are links on a merged system.
 const LINKS: [&str; 4] = ["/bin", "/sbin", "/lib", "/lib64"];

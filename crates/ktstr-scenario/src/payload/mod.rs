@@ -1,43 +1,16 @@
-//! Real programs as workloads.
+//! Real programs as workloads: declared, packed into the guest with their libraries, run, and judged by what they say.
 
-use crate::ctx::Ctx;
-use anyhow::{Result, bail};
-use ktstr_verdict::AssertResult;
-use std::path::Path;
+mod beside;
+mod capture;
+mod declare;
+mod figures;
+mod home;
+mod judge;
+mod report;
+mod running;
 
-/// A program as a test declares it.
-#[derive(Clone, Copy, Debug)]
-pub struct Payload {
-    /// Its name in messages and in the record.
-    pub name: &'static str,
-}
-
-/// A program that runs; dropping it kills it and all it has started.
-#[derive(Debug)]
-pub struct RunningPayload {}
-
-impl RunningPayload {
-    /// Starts it in a cgroup (its directory).
-    ///
-    /// # Errors
-    /// It was not packed, or could not be started.
-    pub fn spawn(_ctx: &Ctx, payload: &'static Payload, _cgroup: Option<&Path>) -> Result<Self> {
-        bail!("payload `{}` is not supported yet", payload.name)
-    }
-
-    /// Waits for its end and judges it.
-    ///
-    /// # Errors
-    /// Its end could not be had.
-    pub fn wait(self) -> Result<AssertResult> {
-        Ok(AssertResult::default())
-    }
-
-    /// Ends it; what it had to say by then is judged.
-    ///
-    /// # Errors
-    /// Its end could not be had.
-    pub fn kill(self) -> Result<AssertResult> {
-        Ok(AssertResult::default())
-    }
-}
+pub use beside::TestBody;
+pub use declare::{Payload, PayloadMetric, PayloadOutput};
+pub use home::{PROGRAMS, on_path};
+pub use report::{FromMetric, PayloadReport};
+pub use running::RunningPayload;

@@ -4,8 +4,12 @@ use ktstr::prelude::*;
 
 #[path = "fixture/checks.rs"]
 mod checks;
+#[path = "fixture/payloads.rs"]
+mod payloads;
 #[path = "fixture/schedulers.rs"]
 mod schedulers;
+#[path = "fixture/shaping.rs"]
+mod shaping;
 #[path = "fixture/steps.rs"]
 mod steps;
 

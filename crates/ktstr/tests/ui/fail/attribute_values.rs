@@ -12,7 +12,9 @@ use ktstr::prelude::*;
     extra_sched_args = "--verbose",
     workload_root_cgroup = 7,
     scheduler = "bpfland",
-    watch_bpf_maps = [1]
+    watch_bpf_maps = [1],
+    post_vm = "check",
+    expect_scx_bpf_error_matches = "(stall"
 )]
 fn wrong_shapes(_: &Ctx) -> Result<AssertResult> {
     Ok(AssertResult::pass())
@@ -27,6 +29,13 @@ const TEXT: &str = "2";
 
 #[ktstr_test(llcs = TEXT)]
 fn wrong_constant(_: &Ctx) -> Result<AssertResult> {
+    Ok(AssertResult::pass())
+}
+
+fn takes_nothing() {}
+
+#[ktstr_test(post_vm = takes_nothing)]
+fn wrong_function(_: &Ctx) -> Result<AssertResult> {
     Ok(AssertResult::pass())
 }
 

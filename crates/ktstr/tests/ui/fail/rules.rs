@@ -62,4 +62,18 @@ fn matcher_without_expect_err(_: &Ctx) -> Result<AssertResult> {
     Ok(AssertResult::pass())
 }
 
+#[ktstr_test(expect_err, expect_scx_bpf_error_contains = "", scheduler = BPFLAND)]
+fn matcher_that_says_nothing(_: &Ctx) -> Result<AssertResult> {
+    Ok(AssertResult::pass())
+}
+
+#[ktstr_test(host_only, post_vm = check)]
+fn post_vm_without_a_machine(_: &Ctx) -> Result<AssertResult> {
+    Ok(AssertResult::pass())
+}
+
+fn check(_: &VmResult) -> Result<AssertResult> {
+    Ok(AssertResult::pass())
+}
+
 fn main() {}

@@ -44,6 +44,8 @@ mod inner {
         num_snapshots = 2,
         watch_bpf_maps = ["counters"],
         post_vm = check,
+        post_vm_unconditional = self::check,
+        expect_scx_bpf_error_matches = "stall|watchdog [a-z]+",
     )]
     #[ignore = "for the wrapper"]
     #[allow(unused_variables)]
@@ -52,7 +54,9 @@ mod inner {
         bail!("the body is `{}`", "kept")
     }
 
-    fn check() {}
+    fn check(vm: &VmResult) -> Result<AssertResult> {
+        Err(post_vm_skip(&*vm.test))
+    }
 }
 
 #[ktstr_test]
@@ -111,8 +115,10 @@ fn main() {
     assert_eq!(e.assert, wanted);
     assert_eq!(e.expect_scx_bpf_error_contains, Some("stall"));
     assert_eq!(e.extra_include_files, ["/bin/true"]);
+    assert_eq!(e.expect_scx_bpf_error_matches, Some("stall|watchdog [a-z]+"));
+    assert!(e.post_vm.is_some() && e.post_vm_unconditional.is_some());
     assert_eq!(e.workload_root_cgroup, Some("/work"));
-    assert_eq!(e.deferred, ["num_snapshots", "watch_bpf_maps", "post_vm"]);
+    assert_eq!(e.deferred, ["num_snapshots", "watch_bpf_maps"]);
 
     let plain = entry("nothing");
     assert_eq!((plain.duration_s, plain.watchdog_timeout_s), (12, 5));
