@@ -44,6 +44,11 @@ impl Prepared {
         })
     }
 
+    /// Where this worker may run.
+    pub fn bounds(&self, index: usize) -> CpuMask {
+        self.affinity.get(index).copied().unwrap_or(CpuMask::ALL)
+    }
+
     /// Makes the calling process like this; what takes privileges away comes last.
     pub fn put_on(&self, index: usize) -> Result<(), Fault> {
         if let Some(comm) = &self.comm {

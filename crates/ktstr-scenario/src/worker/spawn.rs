@@ -301,9 +301,8 @@ fn live(
     while slot.stage.load(Acquire) == stage::FORKED {
         let _ = futex::wait(&slot.stage, Flags::empty(), stage::FORKED, None);
     }
-    let home = CpuMask::ALL;
-    let mut worker =
-        Worker { index, count, checkpoint: Checkpoint::new(shared, index, nodes), shared, links, nodes, home };
+    let (checkpoint, home, bounds) = (Checkpoint::new(shared, index, nodes), CpuMask::ALL, manner.bounds(index));
+    let mut worker = Worker { index, count, checkpoint, shared, links, nodes, home, bounds };
     if let Err(fault) = prepare(&mut worker, work, manner) {
         worker.checkpoint.fault(&fault);
         slot.stage.store(stage::FAILED, Release);
