@@ -126,12 +126,16 @@ fn cpu_time_and_times_on_a_cpu_are_counted_from_the_start_on() {
 
 #[test]
 fn a_long_sleep_ends_with_the_work_and_is_no_gap() {
-    let begin = Instant::now();
+    let (mut since, mut before) = (Instant::now(), (0, 0));
     let seen = until(&WorkType::bursty_ms(1, 60_000), 1, &Manner::default(), |seen, _| {
-        // It rests when its last sign of life lies in the future.
-        seen[0].iterations > 0 && begin.elapsed() > Duration::from_millis(100)
+        let now = (seen[0].iterations, seen[0].gap_ns);
+        if now != before {
+            (since, before) = (Instant::now(), now);
+        }
+        // It sleeps, for longer than its longest gap, and no gap grows.
+        now.0 > 0 && since.elapsed() > Duration::from_nanos(now.1) + Duration::from_millis(50)
     });
-    assert!(begin.elapsed() < STOP_WITHIN && seen[0].wakes == 0, "{seen:?}");
+    assert!(seen[0].wakes == 0 && seen[0].gap_ns == before.1, "{before:?}, {seen:?}");
 }
 
 #[test]
