@@ -45,7 +45,9 @@ impl<'a> Checkpoint<'a> {
     pub fn progress(&self, units: u64) {
         let now = now_ns();
         add(&self.slot.iterations, units);
-        let gap = now.saturating_sub(self.slot.last_ns.load(Relaxed));
+        // The clock was read first: a worker that is frozen in between does not count what came after.
+        let last = self.slot.last_ns.load(Relaxed).max(self.head.resumed_ns.load(Relaxed));
+        let gap = now.saturating_sub(last);
         self.slot.last_ns.store(now, Relaxed);
         // Read before the CPU is: what is seen after a change was looked for after it.
         let moves = self.head.moves.load(Acquire);
@@ -93,6 +95,8 @@ impl<'a> Checkpoint<'a> {
     /// The worker runs again, and should have since `due_ns`: waiting until then was no standing still.
     pub fn woke(&self, due_ns: u64) {
         let now = now_ns();
+        // Nobody can wake while the crew rests.
+        let due_ns = due_ns.max(self.head.resumed_ns.load(Relaxed));
         self.slot.last_ns.store(due_ns.min(now).max(self.slot.last_ns.load(Relaxed).min(now)), Relaxed);
         let late = now.saturating_sub(due_ns);
         add(&self.slot.wakes, 1);
@@ -150,7 +154,7 @@ mod tests {
                 checkpoint.woke(*due);
             }
             let end = now_ns();
-            let seen = shared.seen(0, end);
+            let seen = shared.seen(0, end, (0, 0, 0));
             let least: u64 = dues.iter().map(|d| begin - d).sum();
             let most: u64 = dues.iter().map(|d| end - d).sum();
             prop_assert!(seen.wakes == late.len() as u64 && (least..=most).contains(&seen.wake_sum_ns));
@@ -169,7 +173,10 @@ mod tests {
         checkpoint.progress(1);
         let due = now_ns() + 5_000_000_000;
         checkpoint.rests_until(due);
-        let seen = shared.seen(0, due + 7);
-        assert!(seen.gap_ns < 5_000_000_000 && shared.seen(0, due + 6_000_000_000).gap_ns == 6_000_000_000, "{seen:?}");
+        let seen = shared.seen(0, due + 7, (0, 0, 0));
+        assert!(
+            seen.gap_ns < 5_000_000_000 && shared.seen(0, due + 6_000_000_000, (0, 0, 0)).gap_ns == 6_000_000_000,
+            "{seen:?}"
+        );
     }
 }

@@ -42,6 +42,11 @@ pub fn quantile_ns(seen: &[Seen], q: f64) -> Option<u64> {
         .map(bucket_top)
 }
 
+/// Upper ends and counts of the latency buckets of all `seen`.
+pub fn latencies(seen: &[Seen]) -> impl Iterator<Item = (u64, u64)> {
+    seen.iter().flat_map(|w| &w.latency).map(|(index, count)| (bucket_top(*index), u64::from(*count)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

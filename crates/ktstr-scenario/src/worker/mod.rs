@@ -19,7 +19,7 @@ pub(crate) use cpu_mask::{CpuMask, MAX_CPUS, parse_list};
 pub(crate) use fault::Fault;
 pub use handle::Worker;
 pub(crate) use handle::{LOOK_AFTER, timespec};
-pub(crate) use latency::quantile_ns;
+pub(crate) use latency::{latencies, quantile_ns};
 pub(crate) use manner::SCHED_FIFO_RANGE;
 pub use manner::{Manner, MemPolicy, Policy};
 #[cfg(test)]

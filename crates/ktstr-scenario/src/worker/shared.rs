@@ -63,6 +63,8 @@ pub struct Head {
     pub state: AtomicU32,
     /// How often the workers' cpuset has changed.
     pub moves: AtomicU32,
+    /// When the crew was last let go on after a rest; standing still until then was no worker's fault.
+    pub resumed_ns: AtomicU64,
     /// When they started.
     pub start_ns: AtomicU64,
 }
@@ -105,6 +107,9 @@ pub struct Seen {
     /// Counts of its latency buckets.
     pub latency: Vec<(usize, u32)>,
 }
+
+/// Time without progress: how long, when it ended, and on which CPU.
+pub type Standstill = (u64, u64, u32);
 
 /// The mapping of a crew: head, then one slot and one hand-over word for each worker.
 pub struct Shared {
@@ -198,16 +203,20 @@ impl Shared {
         before
     }
 
-    /// One worker's counters at the end of a run; standing still until then is a gap as well.
-    pub fn seen(&self, index: usize, end_ns: u64) -> Seen {
+    /// How long one worker has stood still by `now_ns`, when that is, and its last CPU.
+    pub fn standstill(&self, index: usize, now_ns: u64) -> Standstill {
+        let (slot, head) = (self.slot(index), self.head());
+        let last = slot.last_ns.load(Relaxed).max(head.start_ns.load(Relaxed)).max(head.resumed_ns.load(Relaxed));
+        (now_ns.saturating_sub(last), now_ns, slot.cpu.load(Relaxed).saturating_sub(1))
+    }
+
+    /// One worker's counters at the end of a run; standing still until then, or until a `rest` (as
+    /// [`standstill`](Self::standstill) said), is a gap as well.
+    pub fn seen(&self, index: usize, end_ns: u64, rest: Standstill) -> Seen {
         let slot = self.slot(index);
         let start = self.head().start_ns.load(Relaxed);
-        let last = slot.last_ns.load(Relaxed).max(start);
-        let mut gap = (slot.gap_ns.load(Relaxed), slot.gap_at_ns.load(Relaxed), slot.gap_cpu.load(Relaxed));
-        let final_gap = end_ns.saturating_sub(last);
-        if final_gap > gap.0 {
-            gap = (final_gap, end_ns, slot.cpu.load(Relaxed).saturating_sub(1));
-        }
+        let own = (slot.gap_ns.load(Relaxed), slot.gap_at_ns.load(Relaxed), slot.gap_cpu.load(Relaxed));
+        let gap = own.max(self.standstill(index, end_ns)).max(rest);
         let [low, high] = slot.wake_sq_ns2.each_ref().map(|half| u128::from(half.load(Relaxed)));
         Seen {
             iterations: slot.iterations.load(Relaxed),

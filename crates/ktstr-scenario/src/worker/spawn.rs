@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::handle::Worker;
 use super::manner::Manner;
 use super::nodes::Nodes;
-use super::shared::{Seen, Shared, stage};
+use super::shared::{Seen, Shared, Standstill, stage};
 use crate::cgroup::Group;
 use crate::children;
 use crate::work::{Links, WorkType};
@@ -38,6 +38,8 @@ pub struct Crew {
     pids: Vec<i32>,
     /// What each had used when it was ready to start.
     before: Vec<CpuTime>,
+    /// Longest standstill of each that ended in a rest.
+    rests: Vec<Standstill>,
     // Pipes, files and cgroups below the crew's own; there as long as the workers.
     _links: Links,
 }
@@ -55,8 +57,13 @@ impl Crew {
         let shared = Shared::new(count)?;
         let links = work.links(count, group.map(Group::path)).with_context(|| work.name())?;
         let nodes = Nodes::detect();
-        let mut crew =
-            Self { shared, pids: Vec::with_capacity(count), before: Vec::with_capacity(count), _links: links };
+        let mut crew = Self {
+            shared,
+            pids: Vec::with_capacity(count),
+            before: Vec::with_capacity(count),
+            rests: vec![(0, 0, 0); count],
+            _links: links,
+        };
         for index in 0..count {
             // SAFETY: the child only runs `live`, which touches shared atomics and makes plain system calls until it
             // leaves with `_exit`: nothing in it allocates, locks or returns.
@@ -124,6 +131,19 @@ impl Crew {
         self.shared.moved()
     }
 
+    /// All workers are frozen: what they stood still for so far counts, and nothing more until [`resume`](Self::resume).
+    pub fn rest(&mut self) {
+        let now = now_ns();
+        for (index, rest) in self.rests.iter_mut().enumerate() {
+            *rest = self.shared.standstill(index, now).max(*rest);
+        }
+    }
+
+    /// The workers are about to be thawed.
+    pub fn resume(&self) {
+        self.shared.head().resumed_ns.store(now_ns(), Release);
+    }
+
     /// Lets all workers go at once.
     pub fn start(&self) {
         let head = self.shared.head();
@@ -137,7 +157,7 @@ impl Crew {
     #[cfg(test)]
     pub fn look(&self) -> Vec<Seen> {
         let now = now_ns();
-        (0..self.pids.len()).map(|i| self.shared.seen(i, now)).collect()
+        (0..self.pids.len()).map(|i| self.shared.seen(i, now, (0, 0, 0))).collect()
     }
 
     /// Ends the work and reads what was done.
@@ -164,7 +184,7 @@ impl Crew {
                 run_ns: used.run_ns,
                 run_delay_ns: used.run_delay_ns,
                 timeslices: used.timeslices,
-                ..self.shared.seen(index, end)
+                ..self.shared.seen(index, end, self.rests[index])
             }
         });
         Ok(seen.collect())
