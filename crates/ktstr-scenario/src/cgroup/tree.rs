@@ -90,10 +90,9 @@ pub struct Group {
 }
 
 impl Group {
-    /// One that is there.
-    #[cfg(test)]
-    pub fn at(path: PathBuf) -> Self {
-        Self { path }
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     fn set(&self, file: &str, value: &str) -> Result<()> {
@@ -103,11 +102,6 @@ impl Group {
                 self.path.display()
             )
         })
-    }
-
-    /// Its directory.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Moves a process into it.
@@ -126,5 +120,13 @@ impl Drop for Group {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+}
+
+#[cfg(test)]
+impl Group {
+    /// One that is there.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
     }
 }
