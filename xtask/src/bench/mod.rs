@@ -5,6 +5,7 @@ mod budget;
 mod kvm;
 mod list;
 mod virtme;
+mod worker;
 
 use crate::step::{self, cargo};
 use anyhow::Result;
@@ -26,6 +27,8 @@ pub enum Bench {
     Budget,
     /// Listing 1,000 tests × 25 presets × 4 kernels against one write of the same bytes
     List,
+    /// A worker that counts all it does against a bare loop, in one machine
+    Worker,
 }
 
 /// Measures, prints, and fails when a promise is broken.
@@ -38,6 +41,7 @@ pub fn run(bench: &Bench) -> Result<()> {
         Bench::BootInside { initrd } => kvm::inside(initrd),
         Bench::Budget => budget::run(),
         Bench::List => list::run(),
+        Bench::Worker => worker::run(),
     }
 }
 

@@ -131,12 +131,6 @@ pub struct Group {
 }
 
 impl Group {
-    /// One that is there.
-    #[cfg(test)]
-    pub fn at(path: PathBuf) -> Self {
-        Self { path }
-    }
-
     /// Its directory.
     pub fn path(&self) -> &Path {
         &self.path
@@ -233,5 +227,13 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         let _ = self.clear();
+    }
+}
+
+#[cfg(test)]
+impl Group {
+    /// One that is there.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
     }
 }

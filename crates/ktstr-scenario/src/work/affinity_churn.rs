@@ -38,14 +38,17 @@ impl Work for AffinityChurn {
 #[cfg(test)]
 mod tests {
     use crate::WorkType;
-    use crate::work::testing::{run, until};
+    use crate::work::testing::{pinned, until};
     use crate::worker::{CpuMask, Manner};
+    use std::collections::BTreeSet;
 
     #[test]
-    fn it_is_seen_on_every_cpu_it_is_allowed() {
-        let cpus = CpuMask::allowed().unwrap_or(CpuMask::ALL).len() as usize;
-        let seen = run(&WorkType::affinity_churn(), 2, |seen| {
-            seen.iter().all(|w| w.events > 5 && w.cpus.len() >= cpus.min(2))
+    fn it_is_pinned_to_and_seen_on_every_cpu_it_is_allowed() {
+        let cpus = (CpuMask::allowed().unwrap_or(CpuMask::ALL).len() as usize).min(2);
+        let mut pins = BTreeSet::new();
+        let seen = until(&WorkType::affinity_churn(), 2, &Manner::default(), |seen, crew| {
+            pins.extend(crew.pids().iter().filter_map(|&pid| pinned(pid)));
+            pins.len() >= cpus && seen.iter().all(|w| w.events > 5 && w.cpus.len() >= cpus)
         });
         assert!(cpus < 2 || seen.iter().all(|w| w.migrations > 0), "{seen:?}");
     }
@@ -53,7 +56,12 @@ mod tests {
     #[test]
     fn it_keeps_to_what_it_is_allowed() {
         let manner = Manner { affinity: vec![vec![0]], ..Manner::default() };
-        let seen = until(&WorkType::affinity_churn(), 1, &manner, |seen, _| seen[0].events > 5);
-        assert_eq!(seen[0].cpus, [0]);
+        let mut places = Vec::new();
+        until(&WorkType::affinity_churn(), 1, &manner, |seen, crew| {
+            // As after a change of the cpuset, which here leaves all as it is.
+            places.extend(crew.moved().concat());
+            seen[0].events > 5 && !places.is_empty()
+        });
+        assert!(places.iter().all(|&cpu| cpu == 0), "{places:?}");
     }
 }

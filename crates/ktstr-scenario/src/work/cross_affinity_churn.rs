@@ -57,14 +57,17 @@ impl Work for CrossAffinityChurn {
 #[cfg(test)]
 mod tests {
     use crate::WorkType;
-    use crate::work::testing::run;
-    use crate::worker::CpuMask;
+    use crate::work::testing::{pinned, until};
+    use crate::worker::{CpuMask, Manner};
+    use std::collections::BTreeSet;
 
     #[test]
-    fn partners_are_seen_on_every_cpu() {
-        let cpus = CpuMask::allowed().unwrap_or(CpuMask::ALL).len() as usize;
-        run(&WorkType::cross_affinity_churn(), 3, |seen| {
-            seen.iter().all(|w| w.events > 5 && w.cpus.len() >= cpus.min(2))
+    fn partners_are_pinned_to_and_seen_on_every_cpu() {
+        let cpus = (CpuMask::allowed().unwrap_or(CpuMask::ALL).len() as usize).min(2);
+        let mut pins = [const { BTreeSet::new() }; 3];
+        until(&WorkType::cross_affinity_churn(), 3, &Manner::default(), |seen, crew| {
+            pins.iter_mut().zip(crew.pids()).for_each(|(pins, &pid)| pins.extend(pinned(pid)));
+            pins.iter().all(|pins| pins.len() >= cpus) && seen.iter().all(|w| w.events > 5 && w.cpus.len() >= cpus)
         });
     }
 }

@@ -42,6 +42,14 @@ impl Work for Custom {
     }
 }
 
+impl PartialEq for Custom {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.at_least == other.at_least && std::ptr::fn_addr_eq(self.run, other.run)
+    }
+}
+
+impl Eq for Custom {}
+
 impl fmt::Debug for Custom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}`", self.name)

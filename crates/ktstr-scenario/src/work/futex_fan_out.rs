@@ -48,6 +48,8 @@ mod tests {
             let (leader, followers) = (&group[0], &group[1..]);
             let taken: u64 = followers.iter().map(|w| w.wakes).sum();
             assert!(taken > 0 && taken <= leader.events, "{group:?}");
+            // More than one for each call.
+            assert!(leader.events > leader.iterations, "{group:?}");
             // Nobody is called again before all have answered.
             assert!(followers.iter().all(|w| leader.iterations - w.iterations <= 1), "{group:?}");
         }

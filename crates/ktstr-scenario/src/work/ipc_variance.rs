@@ -22,8 +22,8 @@ pub struct IpcVariance {
 }
 
 impl IpcVariance {
-    /// 4 MiB, 5 ms.
-    pub const DEFAULT: Self = Self { kib: 4096, stretch: Duration::from_millis(5) };
+    /// 1 MiB, 5 ms.
+    pub const DEFAULT: Self = Self { kib: 1024, stretch: Duration::from_millis(5) };
 }
 
 impl Work for IpcVariance {
@@ -35,7 +35,7 @@ impl Work for IpcVariance {
     fn run(&self, worker: &Worker<'_>) -> Result<(), Fault> {
         let memory = Region::private(self.kib)?;
         let words = memory.words();
-        one_cycle(words, &mut Random::of(worker.index()));
+        one_cycle(words, &mut Random::of(worker.index()), || worker.progress(STEPS));
         let mut at = 0;
         while worker.running() {
             stretch(worker, self.stretch, || {
@@ -57,17 +57,18 @@ fn stretch(worker: &Worker<'_>, length: Duration, mut work: impl FnMut()) {
     }
 }
 
-/// Makes each word the place of another so that all are one cycle (Sattolo 1986).
-fn one_cycle(words: &[AtomicU64], random: &mut Random) {
-    for (word, at) in words.iter().zip(0u64..) {
-        word.store(at, Relaxed);
-    }
-    for (last, word) in words.iter().enumerate().skip(1).rev() {
-        let other = random.below(u32::try_from(last).unwrap_or(u32::MAX)) as usize;
-        if let Some(other) = words.get(other) {
-            let value = word.load(Relaxed);
-            word.store(other.load(Relaxed), Relaxed);
-            other.store(value, Relaxed);
+/// Makes each word the place of another so that all are one cycle (Sattolo 1986), and says so after each portion.
+fn one_cycle(words: &[AtomicU64], random: &mut Random, mut said: impl FnMut()) {
+    let at = |index: usize| words.get(index);
+    for index in 0..words.len() {
+        // The inside-out form: what is before is one cycle already.
+        let other = random.below(u32::try_from(index).unwrap_or(u32::MAX)) as usize;
+        if let (Some(word), Some(other)) = (at(index), at(other)) {
+            let next = if index == 0 { 0 } else { other.swap(index as u64, Relaxed) };
+            word.store(next, Relaxed);
+        }
+        if (index as u64).is_multiple_of(STEPS) {
+            said();
         }
     }
 }
@@ -88,7 +89,7 @@ mod tests {
         #[test]
         fn every_word_is_reached_before_one_is_reached_again(index in 0usize..100, count in 2u64..500) {
             let words: Vec<AtomicU64> = (0..count).map(AtomicU64::new).collect();
-            one_cycle(&words, &mut Random::of(index));
+            one_cycle(&words, &mut Random::of(index), || {});
             prop_assert_eq!((1..=count).find(|&steps| chase(&words, 0, steps) == 0), Some(count));
         }
     }

@@ -62,7 +62,7 @@ macro_rules! work_types {
 
         /// A kind of load. Types with parameters have a constructor with their defaults (`WorkType::futex_fan_out()`), and take
         /// others by their fields: `WorkType::FutexFanOut(FutexFanOut { fan_out: 8, ..Default::default() })`.
-        #[derive(Clone, Debug)]
+        #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum WorkType {
             $($(#[$plain_doc])* $plain,)*
             $($(#[$doc])* $name($name),)*

@@ -33,8 +33,7 @@ impl Work for NumaMigrationChurn {
         while worker.running() {
             if worker.moves() != moves {
                 moves = worker.moves();
-                CpuMask::ALL.apply(0)?;
-                home = CpuMask::allowed()?;
+                home = worker.learn_home()?;
             }
             if let Some(cpus) = next_node(worker, &home, turn) {
                 match cpus.apply(0) {

@@ -22,7 +22,7 @@ const REST_NS: u64 = 200_000;
 pub struct PriorityInversion {
     /// Whether the lock lends the waiter's priority to its holder (`FUTEX_LOCK_PI`, futex(2)).
     pub inherit: bool,
-    /// Time that the holder computes under the lock, 1 µs to 1 h.
+    /// Time that the holder computes under the lock, and that both sleep after it, 1 µs to 1 h.
     pub hold: Duration,
     /// Time that the one in between computes at once, 1 µs to 1 h.
     pub burst: Duration,
@@ -73,9 +73,8 @@ impl Work for PriorityInversion {
                 worker.spin(nanos(self.hold));
             }
             self.release(worker, baton)?;
-            if place == 2 {
-                worker.sleep(nanos(self.hold) / 2);
-            }
+            // Away for a while: who takes it back at once leaves a plain lock's waiter no chance.
+            worker.sleep(nanos(self.hold));
         }
         Ok(())
     }

@@ -35,8 +35,7 @@ impl Roam {
         self.moves = worker.moves();
         // A partner may pin this worker in between: one CPU alone is believed after some more looks.
         for _ in 0..LOOKS {
-            CpuMask::ALL.apply(0)?;
-            self.home = CpuMask::allowed()?;
+            self.home = worker.learn_home()?;
             if self.home.len() > 1 {
                 break;
             }

@@ -4,8 +4,8 @@ use super::Work;
 use crate::worker::{Fault, Worker};
 use std::hint::black_box;
 
-/// Rounds between two looks at clock and CPU: some µs, so that counting costs nothing and gaps are still seen.
-pub const ROUNDS: u64 = 4000;
+/// Rounds between two looks at clock and CPU: some ten µs, so that counting costs nothing and gaps are still seen.
+pub const ROUNDS: u64 = 8000;
 
 pub struct SpinWait;
 

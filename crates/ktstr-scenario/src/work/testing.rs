@@ -40,6 +40,12 @@ pub fn refused(work: &WorkType, count: u32) -> String {
     format!("{:#}", Crew::gather(work, count, &Manner::default(), None).err().expect("it was not refused"))
 }
 
+/// The CPU that a process is pinned to, when it is one.
+pub fn pinned(pid: i32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:\t"))?.parse().ok()
+}
+
 /// Whether a process is no more; a zombie only waits for whoever is the parent of orphans here.
 pub fn gone(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

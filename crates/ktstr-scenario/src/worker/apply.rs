@@ -21,7 +21,7 @@ pub struct Prepared {
     uid: Option<u32>,
     gid: Option<u32>,
     memory: Option<(i32, [u64; NODE_WORDS])>,
-    affinity: Vec<CpuMask>,
+    affinity: Vec<Option<CpuMask>>,
 }
 
 impl Prepared {
@@ -39,9 +39,17 @@ impl Prepared {
                 .affinity
                 .iter()
                 .enumerate()
-                .map(|(i, cpus)| CpuMask::of(cpus).with_context(|| format!("affinity of worker {i}")))
+                .map(|(i, cpus)| match cpus[..] {
+                    [] => Ok(None),
+                    _ => CpuMask::of(cpus).map(Some).with_context(|| format!("affinity of worker {i}")),
+                })
                 .collect::<Result<_>>()?,
         })
+    }
+
+    /// Where this worker may run.
+    pub fn bounds(&self, index: usize) -> CpuMask {
+        self.affinity.get(index).copied().flatten().unwrap_or(CpuMask::ALL)
     }
 
     /// Makes the calling process like this; what takes privileges away comes last.
@@ -52,7 +60,7 @@ impl Prepared {
         if let Some((mode, nodes)) = &self.memory {
             set_memory_policy(*mode, nodes)?;
         }
-        if let Some(mask) = self.affinity.get(index) {
+        if let Some(Some(mask)) = self.affinity.get(index) {
             mask.apply(0)?;
         }
         if self.nice != 0 {

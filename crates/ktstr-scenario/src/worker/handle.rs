@@ -32,6 +32,8 @@ pub struct Worker<'a> {
     pub(super) nodes: &'a Nodes,
     /// Where it was allowed before the start: nobody else has pinned it yet.
     pub(super) home: CpuMask,
+    /// Where its manner lets it run, whatever the cpuset.
+    pub(super) bounds: CpuMask,
 }
 
 impl<'a> Worker<'a> {
@@ -159,6 +161,15 @@ impl<'a> Worker<'a> {
     /// Where it was allowed to run before the start.
     pub(crate) fn home(&self) -> CpuMask {
         self.home
+    }
+
+    /// Looks anew where it may run, when the cpuset has changed: what its manner says of the new one, all where that is nothing.
+    pub(crate) fn learn_home(&self) -> Result<CpuMask, Fault> {
+        match self.bounds.apply(0) {
+            Err(fault) if fault.is_invalid() => CpuMask::ALL.apply(0)?,
+            other => other?,
+        }
+        CpuMask::allowed()
     }
 
     /// Sets its own nice value.

@@ -69,7 +69,7 @@ pub struct Manner {
     pub gid: Option<u32>,
     /// Memory policy.
     pub memory: MemPolicy,
-    /// CPUs of each worker, by its index; inherited where there is none.
+    /// CPUs of each worker, by its index; inherited where there are none.
     pub affinity: Vec<Vec<u32>>,
 }
 

@@ -108,6 +108,9 @@ pub struct Seen {
     pub latency: Vec<(usize, u32)>,
 }
 
+/// Time without progress: how long, when it ended, and on which CPU.
+pub type Standstill = (u64, u64, u32);
+
 /// The mapping of a crew: head, then one slot and one hand-over word for each worker.
 pub struct Shared {
     base: *mut std::ffi::c_void,
@@ -201,7 +204,7 @@ impl Shared {
     }
 
     /// How long one worker has stood still by `now_ns`, when that is, and its last CPU.
-    pub fn standstill(&self, index: usize, now_ns: u64) -> (u64, u64, u32) {
+    pub fn standstill(&self, index: usize, now_ns: u64) -> Standstill {
         let (slot, head) = (self.slot(index), self.head());
         let last = slot.last_ns.load(Relaxed).max(head.start_ns.load(Relaxed)).max(head.resumed_ns.load(Relaxed));
         (now_ns.saturating_sub(last), now_ns, slot.cpu.load(Relaxed).saturating_sub(1))
@@ -209,7 +212,7 @@ impl Shared {
 
     /// One worker's counters at the end of a run; standing still until then, or until a `rest` (as
     /// [`standstill`](Self::standstill) said), is a gap as well.
-    pub fn seen(&self, index: usize, end_ns: u64, rest: (u64, u64, u32)) -> Seen {
+    pub fn seen(&self, index: usize, end_ns: u64, rest: Standstill) -> Seen {
         let slot = self.slot(index);
         let start = self.head().start_ns.load(Relaxed);
         let own = (slot.gap_ns.load(Relaxed), slot.gap_at_ns.load(Relaxed), slot.gap_cpu.load(Relaxed));

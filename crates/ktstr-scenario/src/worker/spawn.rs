@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::handle::Worker;
 use super::manner::Manner;
 use super::nodes::Nodes;
-use super::shared::{Seen, Shared, stage};
+use super::shared::{Seen, Shared, Standstill, stage};
 use crate::cgroup::Group;
 use crate::children;
 use crate::work::{Links, WorkType};
@@ -38,8 +38,8 @@ pub struct Crew {
     pids: Vec<i32>,
     /// What each had used when it was ready to start.
     before: Vec<CpuTime>,
-    /// Longest standstill of each worker that ended in a rest: length, end and CPU.
-    rests: Vec<(u64, u64, u32)>,
+    /// Longest standstill of each that ended in a rest.
+    rests: Vec<Standstill>,
     // Pipes, files and cgroups below the crew's own; there as long as the workers.
     _links: Links,
 }
@@ -321,9 +321,8 @@ fn live(
     while slot.stage.load(Acquire) == stage::FORKED {
         let _ = futex::wait(&slot.stage, Flags::empty(), stage::FORKED, None);
     }
-    let home = CpuMask::ALL;
-    let mut worker =
-        Worker { index, count, checkpoint: Checkpoint::new(shared, index, nodes), shared, links, nodes, home };
+    let (checkpoint, home, bounds) = (Checkpoint::new(shared, index, nodes), CpuMask::ALL, manner.bounds(index));
+    let mut worker = Worker { index, count, checkpoint, shared, links, nodes, home, bounds };
     if let Err(fault) = prepare(&mut worker, work, manner) {
         worker.checkpoint.fault(&fault);
         slot.stage.store(stage::FAILED, Release);

@@ -19,6 +19,53 @@ fn cpus_seen_before_a_change_are_not_those_after_it() {
 }
 
 #[test]
+fn a_rest_is_no_standstill_and_what_came_before_it_is() {
+    let signal = |crew: &Crew, signal| {
+        for pid in crew.pids() {
+            kill_process(Pid::from_raw(*pid).unwrap(), signal).unwrap();
+        }
+    };
+    let run = |stop_before_ms: u64, rest_ms: u64| {
+        let mut crew = Crew::gather(&WorkType::SpinWait, 1, &Manner::default(), None).unwrap();
+        crew.start();
+        let start = Instant::now();
+        while crew.look()[0].iterations == 0 && start.elapsed() < STOP_WITHIN {
+            std::thread::yield_now();
+        }
+        // A stopped process stands still; the times are the workload's own.
+        signal(&crew, Signal::STOP);
+        std::thread::sleep(Duration::from_millis(stop_before_ms));
+        crew.rest();
+        std::thread::sleep(Duration::from_millis(rest_ms));
+        crew.resume();
+        signal(&crew, Signal::CONT);
+        crew.stop().unwrap()[0].gap_ns / 1_000_000
+    };
+    assert!(run(0, 1500) < 1000, "a rest was taken for a standstill");
+    assert!(run(600, 100) >= 600, "a standstill was hidden by the rest after it");
+}
+
+/// Whether a policy is in force, or refused by its name: on the host not every kernel has or allows it.
+fn in_force(policy: Policy, number: i64, call: &str) {
+    match Crew::gather(&WorkType::SpinWait, 1, &Manner { policy, ..Manner::default() }, None) {
+        Ok(crew) => assert_eq!(stat(crew.pids()[0], 41), number),
+        Err(e) => assert!(format!("{e:#}").contains(call), "{e:#}"),
+    }
+}
+
+#[test]
+fn a_policy_is_in_force_at_the_start_or_refused_by_its_name() {
+    let ms = Duration::from_millis;
+    in_force(Policy::Batch, 3, "never refused");
+    in_force(Policy::Idle, 5, "never refused");
+    in_force(Policy::Fifo(2), 1, "sched_setscheduler to SCHED_FIFO 2 failed");
+    in_force(Policy::RoundRobin(3), 2, "sched_setscheduler to SCHED_RR 3 failed");
+    let deadline = Policy::Deadline { runtime: ms(1), deadline: ms(10), period: ms(20) };
+    in_force(deadline, 6, "sched_setattr to SCHED_DEADLINE, runtime 1000000 failed");
+    in_force(Policy::Ext, 7, "sched_setscheduler to SCHED_EXT 0 failed");
+}
+
+#[test]
 fn a_dropped_crew_leaves_no_process() {
     let crew = Crew::gather(&WorkType::SpinWait, 3, &Manner::default(), None).unwrap();
     crew.start();
@@ -66,7 +113,7 @@ fn a_manner_that_cannot_be_is_an_error_before_anything_is_forked() {
     let policy = Policy::Deadline { runtime: ms(3), deadline: ms(2), period: ms(5) };
     assert!(refused(Manner { policy, ..plain() }).contains("runtime ≤ deadline ≤ period"));
     assert!(refused(Manner { affinity: vec![vec![0], vec![0]], ..plain() }).contains("there are 1 workers"));
-    assert!(refused(Manner { affinity: vec![vec![]], ..plain() }).contains("affinity of worker 0"));
+    assert!(refused(Manner { affinity: vec![vec![2048]], ..plain() }).contains("affinity of worker 0"));
 }
 
 fn stat(pid: i32, field: usize) -> i64 {
@@ -126,12 +173,16 @@ fn cpu_time_and_times_on_a_cpu_are_counted_from_the_start_on() {
 
 #[test]
 fn a_long_sleep_ends_with_the_work_and_is_no_gap() {
-    let begin = Instant::now();
+    let (mut since, mut before) = (Instant::now(), (0, 0));
     let seen = until(&WorkType::bursty_ms(1, 60_000), 1, &Manner::default(), |seen, _| {
-        // It rests when its last sign of life lies in the future.
-        seen[0].iterations > 0 && begin.elapsed() > Duration::from_millis(100)
+        let now = (seen[0].iterations, seen[0].gap_ns);
+        if now != before {
+            (since, before) = (Instant::now(), now);
+        }
+        // It sleeps, for longer than its longest gap, and no gap grows.
+        now.0 > 0 && since.elapsed() > Duration::from_nanos(now.1) + Duration::from_millis(50)
     });
-    assert!(begin.elapsed() < STOP_WITHIN && seen[0].wakes == 0, "{seen:?}");
+    assert!(seen[0].wakes == 0 && seen[0].gap_ns == before.1, "{before:?}, {seen:?}");
 }
 
 #[test]

@@ -12,6 +12,8 @@ mod schedulers;
 mod shaping;
 #[path = "fixture/steps.rs"]
 mod steps;
+#[path = "fixture/work.rs"]
+mod work_types;
 
 declare_scheduler!(BPFLAND, { name = "bpfland", binary = "scx_bpfland" });
 declare_scheduler!(SLEEPER, { name = "sleep", binary = "a-scheduler-that-does-not-exist", sched_args = ["600"] });
