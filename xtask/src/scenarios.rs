@@ -103,7 +103,8 @@ fn chosen(program: &Path, options: &Scenarios) -> Result<Vec<String>> {
             "`{scheduler}` is not declared in tests/faults/src/bin/canned.rs: add it there"
         );
     }
-    let all: Vec<&str> = names.iter().filter(|(_, s)| *s == EEVDF).map(|(scenario, _)| *scenario).collect();
+    let mut all: Vec<&str> = names.iter().filter(|(_, s)| *s == EEVDF).map(|(scenario, _)| *scenario).collect();
+    all.sort_unstable();
     if let Some(unknown) = options.scenarios.iter().find(|s| !all.contains(&s.as_str())) {
         bail!("`{unknown}` is not a canned scenario; there are {}", all.join(", "));
     }
