@@ -7,6 +7,7 @@ mod demo;
 mod fuzz;
 mod lab;
 mod matrix;
+mod scenarios;
 mod setup;
 mod step;
 mod topologies;
@@ -45,6 +46,8 @@ enum Verb {
     /// What `topologies` runs inside the lab
     #[command(hide = true)]
     TopologiesInside(topologies::Topologies),
+    /// Run every canned scenario under some schedulers on some topologies
+    Scenarios(scenarios::Scenarios),
     /// Measure what was promised
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -74,6 +77,7 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Fuzz(options) => fuzz::fuzz(options),
         Verb::Topologies(options) => topologies::topologies(options),
         Verb::TopologiesInside(options) => topologies::inside(options),
+        Verb::Scenarios(options) => scenarios::scenarios(options),
         Verb::Bench(bench) => bench::run(bench),
         Verb::Conformance { dir } => {
             ensure!(conformance::run(dir)?, "conformance vectors failed");

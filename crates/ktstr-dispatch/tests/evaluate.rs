@@ -228,8 +228,10 @@ fn every_bad_end_of_the_machine_is_never_a_pass() {
 }
 
 #[test]
-fn a_failed_init_or_attach_is_never_a_pass() {
-    for (stage, why) in [(Stage::Init, "guest init failed"), (Stage::Scheduler, "was not attached")] {
+fn a_failed_init_attach_or_scenario_is_never_a_pass() {
+    let stages =
+        [(Stage::Init, "guest init failed"), (Stage::Scheduler, "was not attached"), (Stage::Scenario, "no such file")];
+    for (stage, why) in stages {
         let report = TestReport { ok: None, err: Some("no such file".into()), stage };
         Run::of(&[hello(&topology()), Message::Outcome(report)]).assert_never_passes(why);
     }

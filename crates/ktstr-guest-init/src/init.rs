@@ -165,8 +165,7 @@ fn call(params: &GuestParams, body: TestBody, control: &Arc<SchedulerControl>) -
             TestReport { ok: Some(ok), err: None, stage: Stage::Test }
         }
         Err(e) => {
-            let fault = e.chain().any(|cause| cause.is::<HarnessFault>()) || e.downcast_ref::<HarnessFault>().is_some();
-            let stage = if fault { Stage::Scenario } else { Stage::Test };
+            let stage = if e.is::<HarnessFault>() { Stage::Scenario } else { Stage::Test };
             TestReport { ok: None, err: Some(format!("{e:#}")), stage }
         }
     }

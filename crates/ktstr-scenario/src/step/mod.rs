@@ -1,9 +1,10 @@
-//! Scenarios in steps: written (`spec`, `op`), looked through (`world`, `plan`), carried out (`engine`, `party`, `timeline`).
+//! Scenarios in steps: written (`spec`, `op`), looked through (`world`, `plan`), carried out (`engine`, `perform`, `party`, `timeline`).
 
 mod engine;
 mod hotplug;
 mod op;
 mod party;
+mod perform;
 mod plan;
 mod spec;
 mod timeline;

@@ -45,8 +45,10 @@ impl Timeline {
         if self.phases.len() < 2 {
             return String::new();
         }
-        let in_it = |p: &&Phase| p.start_us <= micros(to) && p.end_us > micros(from);
-        let mut names = self.phases.iter().filter(in_it).map(|p| p.name.as_str());
+        // Workers are stopped when the last step has ended, and it is still theirs.
+        let last = self.phases.len() - 1;
+        let in_it = |(i, p): &(usize, &Phase)| p.start_us <= micros(to) && (*i == last || p.end_us > micros(from));
+        let mut names = self.phases.iter().enumerate().filter(in_it).map(|(_, p)| p.name.as_str());
         match (names.next(), names.next_back()) {
             (Some(first), Some(last)) => format!("; {first} to {last}"),
             (Some(only), None) => format!("; {only}"),
@@ -79,6 +81,7 @@ mod tests {
         assert_eq!(timeline.steps_between(ms(12), ms(12)), "; step 2 (storm)");
         assert_eq!(timeline.steps_between(ms(5), ms(12)), "; step 1 to step 2 (storm)");
         timeline.end(ms(20));
+        assert_eq!(timeline.steps_between(ms(21), ms(21)), "; step 2 (storm)");
         let phases = timeline.into_phases();
         assert_eq!((phases[1].events.len(), phases[1].more_events), (64, 6));
         assert_eq!((phases[1].start_us, phases[1].end_us), (10_000, 20_000));

@@ -2,6 +2,8 @@
 
 use ktstr::prelude::*;
 
+#[path = "fixture/canned.rs"]
+mod canned;
 #[path = "fixture/checks.rs"]
 mod checks;
 #[path = "fixture/payloads.rs"]
