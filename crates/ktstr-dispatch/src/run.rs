@@ -9,7 +9,8 @@ use crate::record::{Outline, write};
 use crate::{host_only, registry};
 use ktstr_topology::{Topology, preset};
 use ktstr_verdict::{
-    AssertResult, CgroupStats, Decision, EXIT_FAIL, HarnessFault, Outcome, Policy, TopologyInsufficient, Verdict, final_outcome,
+    AssertResult, CgroupStats, Decision, EXIT_FAIL, HarnessFault, Outcome, Policy, TopologyInsufficient, Verdict,
+    final_outcome,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::SystemTime;

@@ -106,7 +106,10 @@ fn the_numbers_are_said() {
         vcpu_share,
     };
     let said = noise(3000, 1000, 1.0).blame().unwrap();
-    assert!(said.starts_with("the machine waited 1000 ms of 4000 ms for a host CPU, 25.0 %, and 5 % are the most"), "{said}");
+    assert!(
+        said.starts_with("the machine waited 1000 ms of 4000 ms for a host CPU, 25.0 %, and 5 % are the most"),
+        "{said}"
+    );
     assert!(noise(3000, 1000, 0.25).blame().unwrap().contains("0.25 of a host CPU each"));
     assert_eq!(noise(3000, 100, 1.0).blame(), None);
     assert_eq!(noise(0, 0, 1.0).blame(), None, "no time at all is no delay");

@@ -93,7 +93,10 @@ mod tests {
         assert_eq!(take("6,0,0,-;Linux version 6.18\n", 0), ("[    0.000000] Linux version 6.18\n".to_owned(), 1));
         assert_eq!(take("12,1,5,-;from user space\n", 1), (String::new(), 2));
         let (text, next) = take("6,7,5,-;later\n", 2);
-        assert_eq!((text.lines().next(), next), (Some("(kernel log lines were lost: record 7 came where 2 was due)"), 8));
+        assert_eq!(
+            (text.lines().next(), next),
+            (Some("(kernel log lines were lost: record 7 came where 2 was due)"), 8)
+        );
         assert!(take("garbage", 3).0.starts_with(LOST));
     }
 }

@@ -32,7 +32,8 @@ pub fn thrown_out(lines: &[String], index: usize) -> Option<String> {
 fn is_reason(lines: &[String], index: usize) -> bool {
     let before = lines[..index].iter().rposition(|l| text_of(l).starts_with(ABOUT));
     let Some(said) = before.and_then(|b| thrown_out(lines, b)) else { return false };
-    text_of(&lines[index]).split_once(": ").and_then(|(_, rest)| rest.split_once(": ")).is_some_and(|(_, why)| {
-        said.ends_with(&format!(": {why}"))
-    })
+    text_of(&lines[index])
+        .split_once(": ")
+        .and_then(|(_, rest)| rest.split_once(": "))
+        .is_some_and(|(_, why)| said.ends_with(&format!(": {why}")))
 }

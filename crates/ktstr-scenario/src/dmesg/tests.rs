@@ -68,7 +68,8 @@ fn other_errors_of_sched_ext_are_the_scheduler_s_too() {
 fn a_scheduler_s_name_cannot_hide_its_exit() {
     let line = "[    9.0] sched_ext: BPF scheduler \"a\" enabled b\" disabled (runtime error)";
     assert_eq!(after_boot(line, &[]).len(), 1);
-    let line = "[    9.0] sched_ext: BPF scheduler \"a\" disabled (unregistered from user space)\" disabled (runtime error)";
+    let line =
+        "[    9.0] sched_ext: BPF scheduler \"a\" disabled (unregistered from user space)\" disabled (runtime error)";
     assert_eq!(after_boot(line, &[]).len(), 1);
 }
 

@@ -33,7 +33,10 @@ impl Sampler {
             .spawn(move || run(wanted, &ready, &stopped, &sender))
             .context("no thread for the monitor")?;
         let start_ns = begun.recv_timeout(ANSWER_WITHIN).with_context(|| {
-            format!("the monitor's thread was not run within {} s: does the scheduler starve it?", ANSWER_WITHIN.as_secs())
+            format!(
+                "the monitor's thread was not run within {} s: does the scheduler starve it?",
+                ANSWER_WITHIN.as_secs()
+            )
         })?;
         Ok(Self { start_ns, stop, samples })
     }
