@@ -24,7 +24,8 @@ impl HostNoise {
     #[must_use]
     pub fn blame(&self) -> Option<String> {
         // Asked this way round, a share that is no number puts nothing down to the guest.
-        if !(self.vcpu_share >= 1.0) {
+        let whole = self.vcpu_share >= 1.0;
+        if !whole {
             return Some(format!(
                 "the guest's CPUs take turns on {:.2} of a host CPU each, and a figure of this kind needs a whole one",
                 self.vcpu_share

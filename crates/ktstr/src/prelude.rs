@@ -10,8 +10,8 @@ pub use ktstr_dispatch::{
 pub use ktstr_macros::{Payload, declare_scheduler, distributed_slice, ktstr_test};
 pub use ktstr_scenario::{
     AffinityIntent, Assert, Backdrop, CgroupDef, CpusetSpec, Ctx, HoldSpec, MemPolicy, Op, Payload, PayloadMetric,
-    PayloadOutput, PayloadReport, Policy, RunningPayload, Scheduler, SchedulerSpec, Step, TestFn, WorkSpec, WorkType,
-    Worker, execute_defs, execute_scenario, execute_steps, scenarios, work,
+    PayloadOutput, PayloadReport, Policy, RunningPayload, Scheduler, SchedulerSpec, Series, Step, TestFn, WorkSpec,
+    WorkType, Worker, execute_defs, execute_scenario, execute_steps, scenarios, work,
 };
 pub use ktstr_topology::{Topology, TopologyConstraints};
 pub use ktstr_verdict::{AssertResult, CheckKind, Decision, Detail, Outcome, Verdict};

@@ -64,7 +64,8 @@ pub fn converges(points: &[(f64, f64)], to: f64, tolerance: f64, by: f64) -> Fin
         return why;
     }
     let late: Vec<&(f64, f64)> = points.iter().filter(|(t, _)| *t >= by).collect();
-    if let Some((t, v)) = late.iter().find(|(_, v)| !((v - to).abs() <= tolerance)) {
+    let near = |v: f64| (v - to).abs() <= tolerance;
+    if let Some((t, v)) = late.iter().find(|(_, v)| !near(*v)) {
         return Broken(format!("{v} at {t:.3} s is not within {tolerance} of {to}, wanted from {by} s on"));
     }
     if late.len() < 2 {

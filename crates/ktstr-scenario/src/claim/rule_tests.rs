@@ -61,10 +61,9 @@ proptest! {
         let late: Vec<i64> = values.iter().skip(by).copied().collect();
         let bad = late.iter().any(|v| (v - low).abs() > pct);
         let converged = match (enough, bad, late.len()) {
-            (false, _, _) => None,
             (true, true, _) => Some(false),
-            (true, false, 0 | 1) => None,
-            (true, false, _) => Some(true),
+            (true, false, 2..) => Some(true),
+            _ => None,
         };
         #[allow(clippy::cast_precision_loss)]
         let by_s = by as f64 / 2.0;

@@ -67,7 +67,8 @@ impl Row<'_> {
     ) {
         let mut seen = Seen::default();
         // The row of bad samples that goes on, and the first that was long enough.
-        let (mut row, mut broken): (Vec<(u64, Figure)>, Option<(u64, u64, Figure)>) = (Vec::new(), None);
+        let mut row: Vec<(u64, Figure)> = Vec::new();
+        let mut broken = None;
         let mut worst = f64::NEG_INFINITY;
         for (at, point) in points {
             match seen.count(point) {

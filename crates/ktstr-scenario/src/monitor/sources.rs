@@ -13,8 +13,8 @@ const EVENTS: &str = "/sys/kernel/sched_ext/root/events";
 const ENABLE_SEQ: &str = "/sys/kernel/sched_ext/enable_seq";
 const SCHED_DEBUG: &str = "/sys/kernel/debug/sched/debug";
 const SYSRQ: &str = "/proc/sysrq-trigger";
-/// A buffer of its own in tracefs, so that nobody else's tracing is touched (kernel: Documentation/trace/ftrace.rst).
-const INSTANCE: &str = "/sys/kernel/tracing/instances/ktstr-monitor";
+/// Buffers of their own in tracefs, so that nobody else's tracing is touched (kernel: Documentation/trace/ftrace.rst).
+const INSTANCES: &str = "/sys/kernel/tracing/instances";
 /// Buffer of the CPU that dumps, KiB: a task takes about 1.5 KiB, so there is room for thousands.
 const DUMP_KIB: &str = "4096";
 /// Buffer of every other CPU, KiB: nothing is written there.
@@ -105,17 +105,17 @@ pub(super) fn read_events() -> Read<(u64, std::collections::BTreeMap<String, i64
 /// sysrq_handle_sched_ext_dump, dump_line). Nothing else of a stock kernel shows local dispatch queues.
 #[derive(Debug)]
 struct Dump {
-    pipe: File,
+    // Closed before the instance is removed.
+    pipe: Option<File>,
+    instance: String,
 }
 
 impl Dump {
     fn open() -> Read<Self> {
-        let fail = |what: &str, e: &std::io::Error| format!("{what}: {e}");
-        if let Err(e) = fs::create_dir(INSTANCE)
-            && e.kind() != ErrorKind::AlreadyExists
-        {
-            return Err(fail(INSTANCE, &e));
-        }
+        // Its thread's number, for a test may run two monitors at once.
+        let instance = format!("{INSTANCES}/ktstr-monitor-{}", rustix::thread::gettid().as_raw_nonzero());
+        fs::create_dir(&instance).map_err(|e| format!("{instance}: {e}"))?;
+        let mut dump = Self { pipe: None, instance };
         let cpu = rustix::thread::sched_getcpu();
         let settings = [
             ("buffer_size_kb".to_owned(), OTHER_KIB),
@@ -123,28 +123,34 @@ impl Dump {
             ("events/sched_ext/sched_ext_dump/enable".to_owned(), "1"),
         ];
         for (file, value) in settings {
-            let path = format!("{INSTANCE}/{file}");
-            fs::write(&path, value).map_err(|e| fail(&path, &e))?;
+            let path = format!("{}/{file}", dump.instance);
+            fs::write(&path, value).map_err(|e| format!("{path}: {e}"))?;
         }
-        let path = format!("{INSTANCE}/trace_pipe");
+        let path = dump.pipe_path();
         let pipe = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path);
-        Ok(Self { pipe: pipe.map_err(|e| fail(&path, &e))? })
+        dump.pipe = Some(pipe.map_err(|e| format!("{path}: {e}"))?);
+        Ok(dump)
+    }
+
+    fn pipe_path(&self) -> String {
+        format!("{}/trace_pipe", self.instance)
     }
 
     fn take(&mut self) -> Read<Vec<(u32, u64)>> {
         self.read()?;
         fs::write(SYSRQ, "D").map_err(|e| format!("{SYSRQ}: {e}"))?;
         let text = self.read()?;
-        parse::local_depths(&text).map_err(|e| format!("{INSTANCE}/trace_pipe after sysrq D: {e}"))
+        parse::local_depths(&text).map_err(|e| format!("{} after sysrq D: {e}", self.pipe_path()))
     }
 
     /// Everything that is there; reading consumes it.
     fn read(&mut self) -> Read<String> {
         let mut text = Vec::new();
-        match self.pipe.read_to_end(&mut text) {
+        let read = self.pipe.as_mut().map_or(Ok(0), |pipe| pipe.read_to_end(&mut text));
+        match read {
             Ok(_) => {}
             Err(e) if e.kind() == ErrorKind::WouldBlock => {}
-            Err(e) => return Err(format!("{INSTANCE}/trace_pipe: {e}")),
+            Err(e) => return Err(format!("{}: {e}", self.pipe_path())),
         }
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
@@ -152,6 +158,7 @@ impl Dump {
 
 impl Drop for Dump {
     fn drop(&mut self) {
-        let _ = fs::write(format!("{INSTANCE}/events/sched_ext/sched_ext_dump/enable"), "0");
+        self.pipe = None;
+        let _ = fs::remove_dir(&self.instance);
     }
 }

@@ -110,9 +110,12 @@ fn main() {
         max_gap_ms: Some(250),
         max_spread_pct: Some(15.0),
         min_page_locality: Some(0.8),
+        max_imbalance_ratio: Some(4.0),
+        max_local_dsq_depth: Some(50),
         ..Assert::NONE
     };
     assert_eq!(e.assert, wanted);
+    assert_eq!(e.allow_kernel_log, ["at kernel/sched/core.c:1 "]);
     assert_eq!(e.expect_scx_bpf_error_contains, Some("stall"));
     assert_eq!(e.extra_include_files, ["/bin/true"]);
     assert_eq!(e.expect_scx_bpf_error_matches, Some("stall|watchdog [a-z]+"));
