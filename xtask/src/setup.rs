@@ -28,12 +28,13 @@ const NEEDS: &[Need] = &[
     ),
     need(Probe::Program("xz"), "xz-utils", "package lists are compressed with it"),
     need(Probe::Program("cc"), "gcc", "builds C parts of the dependencies"),
+    need(Probe::Program("make"), "make", "builds libbpf for schedulers"),
     need(Probe::Program("iasl"), "acpica-tools", "reads the ACPI tables of the KVM machine back"),
     need(Probe::Program("setpriv"), "util-linux", "ties the lab's outer machine to its starter"),
     need(Probe::Program("pkg-config"), "pkg-config", "finds libraries for published schedulers"),
-    need(Probe::Program("clang-19"), "clang-19", "compiles the BPF part of published schedulers"),
-    need(Probe::File("/usr/include/libelf.h"), "libelf-dev", "published schedulers link it"),
-    need(Probe::File("/usr/include/zlib.h"), "zlib1g-dev", "published schedulers link it"),
+    need(Probe::Program("clang-19"), "clang-19", "compiles the BPF part of schedulers"),
+    need(Probe::File("/usr/include/libelf.h"), "libelf-dev", "schedulers link it"),
+    need(Probe::File("/usr/include/zlib.h"), "zlib1g-dev", "schedulers link it"),
     need(Probe::File("/usr/include/seccomp.h"), "libseccomp-dev", "published schedulers link it"),
 ];
 

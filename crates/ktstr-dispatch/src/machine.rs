@@ -1,9 +1,9 @@
 //! One attempt in a machine: plan it, pack it, boot it, and hand back what came out.
 
+use crate::cast::Cast;
 use crate::entry::KtstrTestEntry;
 use crate::env::Settings;
 use crate::evaluate::{Evidence, Expected, evaluate};
-use crate::cast::Cast;
 use crate::resolve::ResolvedScheduler;
 use anyhow::Context as _;
 use ktstr_guest_init::GuestParams;
@@ -243,11 +243,7 @@ fn spoil_from_env() -> Spoil {
 /// MiB below which a stock kernel with this initramfs does not boot reliably: the archive, its unpacked copy and the kernel.
 const MIN_MEMORY_MIB: u32 = 512;
 
-fn base_layer(
-    entry: &KtstrTestEntry,
-    kernel: &FoundKernel,
-    cast: &Cast,
-) -> anyhow::Result<PathBuf> {
+fn base_layer(entry: &KtstrTestEntry, kernel: &FoundKernel, cast: &Cast) -> anyhow::Result<PathBuf> {
     let mut extra: Vec<(PathBuf, String)> =
         entry.extra_include_files.iter().map(|f| (PathBuf::from(f), (*f).to_owned())).collect();
     extra.extend(cast.files.iter().cloned());

@@ -45,10 +45,8 @@ pub fn resolve(
                 return if is_executable(path) {
                     Ok(Some(ResolvedScheduler { path: path.clone(), source: "KTSTR_SCHEDULER" }))
                 } else {
-                    let why = format!(
-                        "KTSTR_SCHEDULER={} is not an executable file; correct it or unset it",
-                        path.display()
-                    );
+                    let why =
+                        format!("KTSTR_SCHEDULER={} is not an executable file; correct it or unset it", path.display());
                     Err(fault(why))
                 };
             }

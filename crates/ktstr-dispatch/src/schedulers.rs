@@ -201,10 +201,9 @@ impl<'a> Story<'a> {
         if self.switched_by_kernel(&name) {
             let stays = seen.switches.iter().find(|s| !s.seen.as_deref().is_some_and(|t| switch_holds(&s.wanted, t)));
             return match stays {
-                Some(s) => Err(format!(
-                    "scheduler `{name}` of the kernel was not switched off: {} says {:?}",
-                    s.path, s.seen
-                )),
+                Some(s) => {
+                    Err(format!("scheduler `{name}` of the kernel was not switched off: {} says {:?}", s.path, s.seen))
+                }
                 None if seen.switches.is_empty() => {
                     Err(format!("nothing shows that scheduler `{name}` of the kernel was switched off"))
                 }
