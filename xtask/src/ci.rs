@@ -35,7 +35,9 @@ pub fn ci() -> Result<()> {
                 let mut tests = cargo(&["nextest", "run", "--workspace", "--locked", "--profile", "ci"]);
                 // A skip here means that the set-up above did not do its work.
                 tests.env("KTSTR_KERNEL", kernel.dir()).env("KTSTR_OVERCOMMIT", OVERCOMMIT);
-                run(tests.env("KTSTR_NO_SKIP_MODE", "1"))
+                tests.env("KTSTR_NO_SKIP_MODE", "1");
+                // The workspace's own scheduler is as well built as everything else here.
+                run(tests.env("KTSTR_SCHEDULER_PROFILE", "dev"))
             });
             steps.step("the machine tests on KVM", || lab::lab(&Lab::default()));
         }

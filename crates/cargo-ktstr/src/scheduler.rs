@@ -10,7 +10,7 @@ use serde_json::json;
 pub enum Scheduler {
     /// Build a published scheduler into the cache
     #[command(
-        after_help = "Examples:\n  cargo ktstr scheduler install scx_bpfland\n  cargo ktstr scheduler install scx_bpfland@1.1.4"
+        after_help = "Examples:\n  cargo ktstr scheduler install scx_bpfland        the newest, or the one that is there\n  cargo ktstr scheduler install scx_bpfland@1.1.4"
     )]
     Install {
         /// NAME or NAME@VERSION
@@ -34,15 +34,23 @@ pub fn run(command: &Scheduler) -> Result<()> {
             progress.finish();
             println!("{}", path?.display());
         }
-        Scheduler::List { json } => {
-            for s in scheduler_cache::installed() {
-                if *json {
-                    println!("{}", json!({"name": s.name, "version": s.version, "path": s.path}));
-                } else {
-                    println!("{:<20} {:<10} {}", s.name, s.version, s.path.display());
-                }
-            }
-        }
+        Scheduler::List { json } => list(*json),
     }
     Ok(())
+}
+
+fn list(as_json: bool) {
+    let installed = scheduler_cache::installed();
+    if installed.is_empty() && !as_json {
+        eprintln!("no scheduler is installed; `cargo ktstr scheduler install scx_bpfland` builds one");
+    }
+    for s in installed {
+        if as_json {
+            println!("{}", json!({"name": s.name, "version": s.version, "path": s.path, "size": s.size}));
+        } else {
+            #[allow(clippy::cast_precision_loss)]
+            let mib = s.size as f64 / f64::from(1 << 20);
+            println!("{:<20} {:<10} {mib:>6.1} MiB  {}", s.name, s.version, s.path.display());
+        }
+    }
 }

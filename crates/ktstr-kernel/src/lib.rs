@@ -11,6 +11,7 @@ pub mod image;
 mod label;
 mod list;
 mod progress;
+mod published;
 pub mod scheduler_cache;
 mod suffix;
 mod version;

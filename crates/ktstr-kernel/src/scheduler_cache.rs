@@ -2,6 +2,7 @@
 
 use crate::cache::{Cache, CacheError, publish_dir};
 use crate::progress::Progress;
+use crate::published::{PUBLISHED, nearest};
 use crate::version::decompose_version_for_compare;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,7 +12,9 @@ use thiserror::Error;
 const CLANG: &str = "clang-19";
 
 /// A file that a build needs, and the Debian package that brings it.
-const NEEDS: [(&str, &str); 5] = [
+const NEEDS: [(&str, &str); 7] = [
+    ("/usr/bin/cc", "gcc"),
+    ("/usr/bin/make", "make"),
     ("/usr/bin/clang-19", "clang-19"),
     ("/usr/include/libelf.h", "libelf-dev"),
     ("/usr/include/zlib.h", "zlib1g-dev"),
@@ -23,9 +26,22 @@ const NEEDS: [(&str, &str); 5] = [
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum InstallError {
-    /// Not a name of a package.
-    #[error("`{0}` is not a scheduler's name: give one like scx_bpfland or scx_bpfland@1.1.4")]
-    Name(String),
+    /// Not the name of a published scheduler.
+    #[error("`{name}` is not a published scheduler; {}", suggestion(name))]
+    Name {
+        /// What was said.
+        name: String,
+    },
+    /// Not a version.
+    #[error(
+        "`{version}` is not a version of {name}: give it in full, as in {name}@1.1.4, or leave it out for the newest"
+    )]
+    Version {
+        /// The scheduler.
+        name: String,
+        /// What was said.
+        version: String,
+    },
     /// Development packages are not installed.
     #[error("building {name} needs packages that are missing; run `apt-get install {}`", packages.join(" "))]
     Missing {
@@ -52,6 +68,13 @@ pub enum InstallError {
     Cache(#[from] CacheError),
 }
 
+fn suggestion(name: &str) -> String {
+    match nearest(name) {
+        Some(known) => format!("did you mean {known}?"),
+        None => format!("there are {}", PUBLISHED.join(", ")),
+    }
+}
+
 /// An installed scheduler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installed {
@@ -61,6 +84,8 @@ pub struct Installed {
     pub version: String,
     /// Its program.
     pub path: PathBuf,
+    /// Bytes of its program.
+    pub size: u64,
 }
 
 /// All installed schedulers, by name and version.
@@ -73,11 +98,9 @@ pub fn installed() -> Vec<Installed> {
             let dir = e.file_name().into_string().ok()?;
             let (name, version) = dir.rsplit_once('-')?;
             let path = e.path().join("bin").join(name);
-            (!dir.starts_with('.') && path.is_file()).then(|| Installed {
-                name: name.to_owned(),
-                version: version.to_owned(),
-                path,
-            })
+            let size = std::fs::metadata(&path).ok().filter(|m| m.is_file() && m.len() > 0)?.len();
+            let (name, version) = (name.to_owned(), version.to_owned());
+            (!dir.starts_with('.')).then_some(Installed { name, version, path, size })
         })
         .collect();
     found.sort_by_key(|s| (s.name.clone(), decompose_version_for_compare(&s.version)));
@@ -95,13 +118,15 @@ pub fn find(name: &str) -> Option<PathBuf> {
 /// # Errors
 /// Missing packages, each named; a failed build; a cache that cannot be written.
 pub fn install(name: &str, version: Option<&str>, progress: &dyn Progress) -> Result<PathBuf, InstallError> {
-    let plain = |t: &str| !t.is_empty() && t.chars().all(|c| c.is_ascii_alphanumeric() || "_.-+".contains(c));
-    if !plain(name) || name.starts_with('-') || version.is_some_and(|v| !plain(v)) {
-        return Err(InstallError::Name(name.to_owned()));
-    }
     let there = installed().into_iter().rfind(|s| s.name == name && version.is_none_or(|v| v == s.version));
     if let Some(there) = there {
         return Ok(there.path);
+    }
+    if !PUBLISHED.contains(&name) {
+        return Err(InstallError::Name { name: name.to_owned() });
+    }
+    if let Some(version) = version.filter(|v| !is_version(v)) {
+        return Err(InstallError::Version { name: name.to_owned(), version: version.to_owned() });
     }
     let packages: Vec<&str> = NEEDS.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, p)| *p).collect();
     if !packages.is_empty() {
@@ -130,6 +155,16 @@ pub fn install(name: &str, version: Option<&str>, progress: &dyn Progress) -> Re
         },
     )?;
     Ok(target)
+}
+
+/// Three numbers, and whatever semantic versioning allows behind them.
+fn is_version(text: &str) -> bool {
+    let core = text.split(['-', '+']).next().unwrap_or_default();
+    let numbers: Vec<&str> = core.split('.').collect();
+    let number = |n: &&str| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit());
+    numbers.len() == 3
+        && numbers.iter().all(number)
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || ".-+".contains(c))
 }
 
 fn root(cache: &Cache) -> PathBuf {
@@ -165,9 +200,20 @@ mod tests {
     use crate::progress::Silent;
 
     #[test]
-    fn a_name_that_could_be_a_flag_or_a_path_is_refused() {
-        for bad in ["", "--git", "../x", "a b"] {
-            assert!(matches!(install(bad, None, &Silent), Err(InstallError::Name(_))), "{bad}");
+    fn a_name_that_is_not_published_is_refused_with_the_one_that_was_meant() {
+        for bad in ["", "--git", "../x", "a b", "bpfland"] {
+            assert!(matches!(install(bad, None, &Silent), Err(InstallError::Name { .. })), "{bad}");
+        }
+        let text = |name: &str| InstallError::Name { name: name.into() }.to_string();
+        assert_eq!(text("bpfland"), "`bpfland` is not a published scheduler; did you mean scx_bpfland?");
+        assert!(text("--git").contains("there are scx_beerland, "));
+    }
+
+    #[test]
+    fn a_version_is_three_numbers() {
+        assert!(is_version("1.1.4") && is_version("1.0.0-rc.1+build"));
+        for bad in ["", "1", "1.1", "latest", "1.1.4 --git x", "1..4", "../1.1", "1.1.x"] {
+            assert!(!is_version(bad), "{bad}");
         }
     }
 

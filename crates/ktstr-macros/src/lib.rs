@@ -34,7 +34,8 @@ use syn::{DeriveInput, Error, ItemFn, parse_macro_input};
 ///
 /// | attributes | say |
 /// |---|---|
-/// | `scheduler`, `extra_sched_args` | what is under test; without it, EEVDF |
+/// | `scheduler`, `extra_sched_args`, `config` | what is under test, more arguments, and its configuration; without it, EEVDF |
+/// | `staged_schedulers` | schedulers for `Ctx::scheduler_control()` to attach in the running test |
 /// | `payload`, `workloads` | programs: the main workload, which the test lasts as long as, and company for all its time |
 /// | `numa_nodes`, `llcs`, `cores`, `threads`, `memory_mib` | the declared machine; `llcs` counts all of it, `cores` one LLC |
 /// | `min_llcs`, `max_llcs`, `min_cpus`, `max_cpus`, `min_numa_nodes`, `max_numa_nodes`, `requires_smt` | which gauntlet presets fit |
@@ -46,8 +47,7 @@ use syn::{DeriveInput, Error, ItemFn, parse_macro_input};
 /// | `performance_mode`, `no_perf_mode`, `cpu_budget`, `host_only` | where it runs |
 /// | `extra_include_files`, `workload_root_cgroup`, `bpf_map_write` | what the guest is given |
 ///
-/// `staged_schedulers`, `config`, `num_snapshots`, `watch_bpf_maps`,
-/// `perf_delta_assertions`, `wprof` and `wprof_args` are checked, and a test that uses them
+/// `num_snapshots`, `watch_bpf_maps`, `perf_delta_assertions`, `wprof` and `wprof_args` are checked, and a test that uses them
 /// fails when run: their machinery is not there yet.
 #[proc_macro_attribute]
 pub fn ktstr_test(attributes: TokenStream, item: TokenStream) -> TokenStream {

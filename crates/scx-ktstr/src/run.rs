@@ -78,6 +78,7 @@ fn switch_on(open: &mut OpenKtstrSkel<'_>, flags: &Flags) -> Result<()> {
     rodata.pile_on_cpu = cpu(flags.pile_on_cpu);
     rodata.ignore_pinned = flags.ignore_pinned.into();
     rodata.misplace = if flags.misplace { u32::try_from(cpus).unwrap_or(u32::MAX) } else { 0 };
+    rodata.keep_last = flags.keep_last.into();
     rodata.message = text(&flags.message, "--message")?;
     let ops = open.struct_ops.ktstr_ops_mut();
     ops.timeout_ms = flags.timeout_ms.unwrap_or(0);

@@ -23,7 +23,7 @@ const LAB_DIR: &str = "/lab";
 /// Packages of the VM suite.
 const SUITE: [&str; 3] = ["first-test", "fault-tests", "ktstr-vmm"];
 /// Of the monitor's own tests those that use KVM; the others are pure.
-const FILTER: &str = "not package(ktstr-vmm) or test(/probe/)";
+const FILTER: &str = "(not package(ktstr-vmm) or test(/probe/)) and not binary(schedulers)";
 
 /// Outer machines at once, each with one CPU: with two, QEMU's nested paging was seen to deliver interrupts twice (0 of 12 boots
 /// of an inner machine came through, with one 12 of 12), and one thread translates for both anyway.

@@ -2,7 +2,7 @@
 
 use super::LAB_DIR;
 use super::guest::{COMMAND_FILE, Job};
-use crate::step::{cargo, workspace_root};
+use crate::step::{cargo, run, workspace_root};
 use anyhow::{Context as _, Result, ensure};
 use ktstr_kernel::cache::CacheEntry;
 use ktstr_vmm::initramfs::{cpio, shared_libraries};
@@ -80,6 +80,9 @@ impl Suite {
             .collect();
         ensure!(!binaries.is_empty(), "nextest lists no test binaries for {}", packages.join(", "));
         binaries.push(workspace_root().join("target/debug/fixture"));
+        // There is no cargo inside to build it when a test asks for it.
+        run(&mut cargo(&["build", "--locked", "--package", "scx-ktstr"]))?;
+        binaries.push(workspace_root().join("target/debug/scx-ktstr"));
         Ok(Self { binaries, binaries_metadata, cargo_metadata })
     }
 

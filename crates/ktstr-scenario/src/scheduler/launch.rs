@@ -123,6 +123,10 @@ impl RunningScheduler {
                 self.check_attached(&seen, ops)?;
                 return Ok(seen);
             }
+            if seen.state == "disabled" && seen.enable_seq != self.before.enable_seq {
+                let why = exit_info().unwrap_or_else(|| "the kernel does not say why".to_owned());
+                bail!("scheduler `{name}` was attached and left at once: {why}");
+            }
             match seen.process {
                 ProcessSeen::Exited(code) => {
                     bail!("scheduler `{name}` exited with status {code} before it attached")
@@ -315,6 +319,12 @@ mod tests {
             "echo fake_1 > ROOT/root/ops; echo 2 > ROOT/enable_seq; echo enabled > ROOT/state; exec sleep 60",
         );
         assert!(text.contains("enable_seq went up by 2"), "{text}");
+    }
+
+    #[test]
+    fn being_enabled_and_gone_before_anybody_looked_is_not_an_attach() {
+        let text = attach_error("echo 1 > ROOT/enable_seq; exec sleep 60");
+        assert!(text.contains("was attached and left at once"), "{text}");
     }
 
     #[test]

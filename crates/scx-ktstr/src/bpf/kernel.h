@@ -32,9 +32,16 @@ struct cpumask {
 	unsigned long bits[1];
 };
 
+/* include/linux/sched/ext.h */
+struct sched_ext_entity {
+	u32 flags;
+	u64 slice;
+};
+
 /* include/linux/sched.h */
 struct task_struct {
 	unsigned int flags;
+	struct sched_ext_entity scx;
 	int pid;
 	int tgid;
 	char comm[16];
@@ -66,7 +73,7 @@ struct scx_exit_info {
 #define SCX_SLICE_DFL (20ULL * 1000 * 1000)
 #define SCX_DSQ_LOCAL ((1ULL << 63) | 2)
 #define SCX_DSQ_LOCAL_ON ((1ULL << 63) | (1ULL << 62))
-#define SCX_ENQ_LAST (1ULL << 41)
+#define SCX_TASK_QUEUED 1
 #define SCX_KICK_IDLE 1ULL
 #define SCX_OPS_ENQ_LAST (1ULL << 1)
 
@@ -100,12 +107,13 @@ bool bpf_cpumask_test_cpu(u32 cpu, const struct cpumask *cpumask) __ksym;
 
 /*
  * Two kernel functions changed without a new name of their own: inserting answers whether it did since 6.19, moving takes
- * flags since 7.1. The loader drops the last ___suffix and binds what the kernel has.
+ * flags since 7.1. The loader drops the last ___suffix and binds what the kernel has. Before 6.19 a slice is written directly.
  */
 bool scx_bpf_dsq_insert___v2___compat(struct task_struct *p, u64 dsq_id, u64 slice, u64 enq_flags) __ksym __weak;
 void scx_bpf_dsq_insert___v1(struct task_struct *p, u64 dsq_id, u64 slice, u64 enq_flags) __ksym __weak;
 bool scx_bpf_dsq_move_to_local___v2___compat(u64 dsq_id, u64 enq_flags) __ksym __weak;
 bool scx_bpf_dsq_move_to_local___v1(u64 dsq_id) __ksym __weak;
+bool scx_bpf_task_set_slice(struct task_struct *p, u64 slice) __ksym __weak;
 
 static inline void insert(struct task_struct *p, u64 dsq_id, u64 slice, u64 enq_flags)
 {
@@ -122,6 +130,14 @@ static inline bool move_to_local(u64 dsq_id)
 	if (bpf_ksym_exists(scx_bpf_dsq_move_to_local___v1))
 		return scx_bpf_dsq_move_to_local___v1(dsq_id);
 	return false;
+}
+
+static inline void set_slice(struct task_struct *p, u64 slice)
+{
+	if (bpf_ksym_exists(scx_bpf_task_set_slice))
+		scx_bpf_task_set_slice(p, slice);
+	else
+		p->scx.slice = slice;
 }
 
 #define KTSTR_OPS(name, args...) SEC("struct_ops/" #name) BPF_PROG(name, ##args)

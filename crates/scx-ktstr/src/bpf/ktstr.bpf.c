@@ -11,7 +11,7 @@ char _license[] SEC("license") = "GPL";
 #define SHARED 0 /* the policy's own */
 #define STARVED 1 /* of those that are starved */
 #define HELD 2 /* what a stalled scheduler takes and never gives */
-#define MAILBOX 3 /* the shared queue with the planted lost wake-up */
+#define LOST 3 /* where the planted bug leaves its victims */
 
 /* How many looks at the clock a spin may take; each costs some nanoseconds, so this is more than a second. */
 #define SPIN_LIMIT (1 << 23)
@@ -33,6 +33,7 @@ const volatile s32 ignore_cpu = -1;
 const volatile s32 pile_on_cpu = -1;
 const volatile u32 ignore_pinned;
 const volatile u32 misplace;
+const volatile u32 keep_last;
 const volatile char message[TEXT_LEN];
 
 static char as_text[] = "%s";
@@ -47,8 +48,8 @@ char exit_reason[TEXT_LEN];
 char exit_message[1024];
 u32 exit_kind;
 
-/* Letters in the mailbox, as the planted bug counts them. */
-volatile u64 letters;
+/* Enqueues so far, as the planted bug counts them. */
+u64 enqueues;
 
 static bool due(u64 after_ns)
 {
@@ -148,17 +149,21 @@ s32 KTSTR_OPS(ktstr_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_fl
 }
 
 /*
- * The planted bug: the count is read and written in two steps. Two CPUs that enqueue within the same window count one letter,
- * and the last one in the mailbox waits until something else comes. The default policy has no count that could be wrong.
+ * The planted bug: a task is announced in two steps, and when another CPU enqueues between them, the announcement is taken for
+ * the other's. Kernel threads and PID 1 are spared, so that somebody can say what they see.
  */
-static void post(struct task_struct *p, u64 enq_flags)
+static bool loses_wakeup(struct task_struct *p)
 {
-	u64 before;
+	u64 mine = __sync_fetch_and_add(&enqueues, 1) + 1;
 
-	insert(p, MAILBOX, slice_ns, enq_flags);
-	before = letters;
 	spin(lost_wakeup_ns);
-	letters = before + 1;
+	return *(volatile u64 *)&enqueues != mine && !(p->flags & PF_KTHREAD) && p->tgid != 1;
+}
+
+/* The run queue's clock stands still while a dispatch spins, and the task is charged for it. */
+static u64 turn_ns(void)
+{
+	return slice_ns + slow_dispatch_ns;
 }
 
 void KTSTR_OPS(ktstr_enqueue, struct task_struct *p, u64 enq_flags)
@@ -178,19 +183,20 @@ void KTSTR_OPS(ktstr_enqueue, struct task_struct *p, u64 enq_flags)
 		insert(p, stays_out ? STARVED : SCX_DSQ_LOCAL, slice_ns, enq_flags);
 		return;
 	}
+	/* Slow for tasks, not for the kernel, whose grace periods need many turns. */
+	if (slow_dispatch_ns && (p->flags & PF_KTHREAD)) {
+		insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags);
+		return;
+	}
 	if (pile_on_cpu >= 0 && bpf_cpumask_test_cpu(pile_on_cpu, p->cpus_ptr)) {
 		insert(p, SCX_DSQ_LOCAL_ON | pile_on_cpu, slice_ns, enq_flags);
 		return;
 	}
-	/* Nothing else to run here: it stays, unless this CPU is not to be used. */
-	if ((enq_flags & SCX_ENQ_LAST) && ignore_cpu < 0 && !lost_wakeup_ns) {
-		insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags);
+	if (lost_wakeup_ns && loses_wakeup(p)) {
+		insert(p, LOST, slice_ns, enq_flags);
 		return;
 	}
-	if (lost_wakeup_ns)
-		post(p, enq_flags);
-	else
-		insert(p, SHARED, slice_ns, enq_flags);
+	insert(p, SHARED, turn_ns(), enq_flags);
 	wake_an_idle_cpu(p);
 }
 
@@ -210,16 +216,18 @@ void KTSTR_OPS(ktstr_dispatch, s32 cpu, struct task_struct *prev)
 				scx_bpf_kick_cpu(ignore_cpu, SCX_KICK_IDLE);
 		}
 	}
-	if (ignore_cpu >= 0 && cpu == ignore_cpu)
-		return;
-	if (lost_wakeup_ns) {
-		if (letters && move_to_local(MAILBOX))
-			__sync_fetch_and_sub(&letters, 1);
+	if (ignore_cpu >= 0 && cpu == ignore_cpu) {
+		if (prev && only_on_ignored(prev) && !(ignore_pinned && !(prev->flags & PF_KTHREAD)))
+			set_slice(prev, slice_ns);
 		return;
 	}
 	if (slow_dispatch_ns && scx_bpf_dsq_nr_queued(SHARED) > 0)
 		spin(slow_dispatch_ns);
-	move_to_local(SHARED);
+	if (move_to_local(SHARED))
+		return;
+	/* Nobody else waits: it stays, unless a fault forbids it. */
+	if (prev && (prev->scx.flags & SCX_TASK_QUEUED) && !keep_last && !is_starved(prev) && !is_held(prev))
+		set_slice(prev, turn_ns());
 }
 
 /* With these two the kernel leaves a scheduler alone when CPUs come and go. */
@@ -238,8 +246,7 @@ s32 KTSTR_OPS_SLEEPABLE(ktstr_init)
 
 	began_ns = bpf_ktime_get_ns();
 	starved_turn_ns = began_ns;
-	letters = 0;
-	for (queue = SHARED; queue <= MAILBOX; queue++) {
+	for (queue = SHARED; queue <= LOST; queue++) {
 		err = scx_bpf_create_dsq(queue, -1);
 		if (err)
 			return err;

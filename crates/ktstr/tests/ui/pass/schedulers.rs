@@ -44,6 +44,20 @@ fn under_full(_: &Ctx) -> Result<AssertResult> {
     Ok(AssertResult::pass())
 }
 
+declare_scheduler!(OTHER, { name = "other", binary = "scx_other" });
+
+const STAGED: &[&Scheduler] = &[&OTHER];
+
+#[ktstr_test(scheduler = FULL, staged_schedulers = [OTHER], config = "a = 1")]
+fn under_full_and_another(_: &Ctx) -> Result<AssertResult> {
+    Ok(AssertResult::pass())
+}
+
+#[ktstr_test(staged_schedulers = STAGED)]
+fn under_eevdf_and_another(_: &Ctx) -> Result<AssertResult> {
+    Ok(AssertResult::pass())
+}
+
 #[ktstr_test(scheduler = Scheduler::EEVDF, llcs = 1)]
 fn under_eevdf(_: &Ctx) -> Result<AssertResult> {
     Ok(AssertResult::pass())
@@ -52,7 +66,7 @@ fn under_eevdf(_: &Ctx) -> Result<AssertResult> {
 fn main() {
     let mut names: Vec<_> = KTSTR_SCHEDULERS.iter().map(|s| s.name).collect();
     names.sort_unstable();
-    assert_eq!(names, ["built_in", "full"]);
+    assert_eq!(names, ["built_in", "full", "other"]);
     assert_eq!(BY_CONSTANT.topology, Some((2, 4, 2, 1)));
     assert_eq!(BY_CONSTANT.sched_args, ["--slice", "20"]);
     assert_eq!(BY_CONSTANT.sysctls, [("kernel.sched_schedstats", "1")]);
