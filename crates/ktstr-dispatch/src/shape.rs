@@ -8,8 +8,11 @@
 use crate::entry::KtstrTestEntry;
 use anyhow::anyhow;
 use ktstr_verdict::{AssertResult, CheckKind, Outcome, ScxBpfErrorMatcherMismatch, SurvivesStormViolated, Verdict};
-use ktstr_wire::{Message, Transcript};
+use ktstr_wire::{Message, SchedulerSeen, Transcript, When};
 use regex_lite::Regex;
+
+/// What the kernel calls an exit that the scheduler asked for (kernel/sched/ext.c, scx_exit_reason).
+const BY_ITSELF: &str = "unregistered from user space";
 
 /// What a test promises or expects.
 #[derive(Debug, Default)]
@@ -108,7 +111,7 @@ pub fn scheduler_error(transcript: &Transcript) -> String {
         let Some((_, text)) = line.split_once("sched_ext: ") else { continue };
         if let Some((name, reason)) = text.strip_prefix("BPF scheduler \"").and_then(|t| t.split_once("\" disabled ("))
         {
-            ops = (reason.trim_end() != "unregistered from user space)").then_some(name);
+            ops = (!reason.starts_with(BY_ITSELF)).then_some(name);
             error.extend(ops.map(|_| text.to_owned()));
         } else if let Some(ops) = ops
             && text.strip_prefix(ops).is_some_and(|rest| rest.starts_with(": "))
@@ -116,9 +119,10 @@ pub fn scheduler_error(transcript: &Transcript) -> String {
             error.push(text.to_owned());
         }
     }
+    // What the guest read of it when the test had ended: the same words, with the number of the exit's kind.
     for (_, message) in transcript.messages() {
-        if let Message::Scheduler(seen) = message
-            && let Some(words) = seen.exit_info.as_ref().filter(|w| !w.trim().is_empty() && !error.contains(w))
+        if let Message::Scheduler(SchedulerSeen { when: When::Detach, exit_info: Some(words), .. }) = message
+            && !words.contains(BY_ITSELF)
         {
             error.push(words.clone());
         }

@@ -9,6 +9,7 @@ use ktstr_verdict::{
 };
 use ktstr_wire::{Encoder, Message, Nonce, Transcript};
 use proptest::prelude::*;
+use serde_json::json;
 
 const THROWN_OUT: &str = "[   3.1] sched_ext: BPF scheduler \"ktstr_0.1\" disabled (runnable task stall)";
 const MESSAGE: &str = "[   3.1] sched_ext: ktstr_0.1: spin[77] failed to run for 2.004s";
@@ -58,6 +59,24 @@ fn the_error_is_reason_and_message_of_a_scheduler_that_was_thrown_out() {
 #[test]
 fn a_scheduler_that_left_by_itself_has_no_error() {
     assert_eq!(error_in(&[HEALTHY, LEFT, MESSAGE].join("\n")), "");
+}
+
+#[test]
+fn what_the_guest_saw_at_the_end_of_the_test_counts_and_at_no_other_time() {
+    let with = |when: &str, info: &str| {
+        // As it travels, so that a field more does not matter here.
+        let seen = serde_json::from_value(json!({
+            "when": when, "state": "disabled", "ops": null, "enable_seq": 1, "nr_rejected": 0, "hotplug_seq": 0,
+            "process": { "Exited": 0 }, "exit_info": info, "events": {},
+        }));
+        let seen = Message::Scheduler(seen.unwrap());
+        let mut transcript = Transcript::new(Nonce(1));
+        transcript.feed(&Encoder::new(Nonce(1)).encode(&seen).unwrap(), 0);
+        scheduler_error(&transcript)
+    };
+    assert_eq!(with("Detach", "exit kind 1026 (runnable task stall)"), "exit kind 1026 (runnable task stall)");
+    assert_eq!(with("Detach", "exit kind 64 (unregistered from user space)"), "");
+    assert_eq!(with("Stopped", "exit kind 1026 (runnable task stall)"), "");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::running::RunningPayload;
 use crate::ctx::{Ctx, TestFn};
 use anyhow::Result;
 use ktstr_verdict::{AssertResult, Outcome};
+use std::time::Instant;
 
 /// A test's function and its programs.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +26,7 @@ impl TestBody {
     /// # Errors
     /// The function's own, and programs that could not be started.
     pub fn run(&self, ctx: &Ctx) -> Result<AssertResult> {
+        let began = Instant::now();
         let workloads =
             self.workloads.iter().map(|p| RunningPayload::spawn(ctx, p, None)).collect::<Result<Vec<_>>>()?;
         let payload = self.payload.map(|p| RunningPayload::spawn(ctx, p, None)).transpose()?;
@@ -37,15 +39,17 @@ impl TestBody {
             result.merge(payload.wait()?);
         }
         for (mut running, payload) in workloads.into_iter().zip(self.workloads) {
-            let beside = running.elapsed();
             let early = running.has_ended()?;
             let judged = running.kill()?;
-            if early && !judged.is_fail() {
+            if let Some(after) = early
+                && !judged.is_fail()
+            {
                 let message = format!(
-                    "workload `{}` ended by itself within the {:.1} s of the test: what was seen after that was not beside it; \
-                     let it run without end, it is ended with the test",
+                    "workload `{}` ended by itself after {:.1} s of a test of {:.1} s: what was seen after that was not beside \
+                     it; let it run without end, it is ended with the test",
                     payload.name,
-                    beside.as_secs_f64()
+                    after.as_secs_f64(),
+                    began.elapsed().as_secs_f64()
                 );
                 result.push(Outcome::Inconclusive { detail: message.into() });
             }

@@ -8,6 +8,7 @@ mod home;
 mod judge;
 mod report;
 mod running;
+mod watch;
 
 pub use beside::TestBody;
 pub use declare::{Payload, PayloadMetric, PayloadOutput};

@@ -4,15 +4,14 @@ use super::capture::Capture;
 use super::declare::Payload;
 use super::home::{Home, PROGRAMS, locate, procs_of};
 use super::judge::{End, Words, judge};
+use super::watch::{Ended, Watch};
 use crate::children;
 use crate::ctx::Ctx;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use ktstr_verdict::AssertResult;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs::File;
 use std::io::Write as _;
-use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -22,6 +21,8 @@ use std::time::{Duration, Instant};
 const ALL_PORTS: libc::c_ulong = 65536;
 /// How long a program that is no longer wanted may take to say what it has to say.
 const SAY_WITHIN: Duration = Duration::from_secs(2);
+/// How long a killed program may take to be gone.
+const REAP_WITHIN: Duration = Duration::from_secs(10);
 /// Lines of standard error that a failure shows.
 const LAST_WORDS: usize = 6;
 
@@ -31,11 +32,11 @@ pub struct RunningPayload {
     payload: &'static Payload,
     child: Child,
     pid: Pid,
-    pidfd: OwnedFd,
+    watch: Watch,
     pipes: Option<(Capture, Capture)>,
-    began: Instant,
     timeout: Duration,
-    status: Option<ExitStatus>,
+    /// Its end, once it is reaped.
+    ended: Option<(Ended, ExitStatus)>,
     /// Removed last.
     _home: Option<Home>,
 }
@@ -71,13 +72,14 @@ impl RunningPayload {
         let raw = i32::try_from(child.id()).context("a process id")?;
         children::claim(raw);
         let pid = Pid::from_raw(raw).context("a process has an id")?;
-        let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => pidfd,
+        let timeout = payload.timeout(ctx);
+        let watch = match Watch::start(pid, began, timeout) {
+            Ok(watch) => watch,
             Err(e) => {
                 let _ = child.kill();
                 let _ = child.wait();
                 children::release(raw);
-                return Err(e).with_context(|| format!("payload `{}`: no descriptor of its process", payload.name));
+                return Err(e).with_context(|| format!("payload `{}`", payload.name));
             }
         };
         let pipes = child.stdout.take().zip(child.stderr.take());
@@ -85,11 +87,10 @@ impl RunningPayload {
             payload,
             child,
             pid,
-            pidfd,
+            watch,
             pipes: pipes.map(|(out, err)| (Capture::of_stdout(out), Capture::of_stderr(err))),
-            began,
-            timeout: payload.timeout(ctx),
-            status: None,
+            timeout,
+            ended: None,
             _home: home,
         })
     }
@@ -99,14 +100,9 @@ impl RunningPayload {
     /// # Errors
     /// Its end could not be had.
     pub fn wait(mut self) -> Result<AssertResult> {
-        let left = self.timeout.saturating_sub(self.began.elapsed());
-        let end = if self.ended_within(left)? {
-            self.own_end()
-        } else {
-            self.end_it()?;
-            End::TimedOut(self.timeout)
-        };
-        Ok(self.conclude(end))
+        // The watch ends it in time.
+        while !self.ended_within(self.timeout)? {}
+        self.conclude(false)
     }
 
     /// Ends it; what it had to say by then is judged. One that has ended by itself is judged as by [`wait`](Self::wait).
@@ -115,84 +111,64 @@ impl RunningPayload {
     /// Its end could not be had.
     pub fn kill(mut self) -> Result<AssertResult> {
         if self.ended_within(Duration::ZERO)? {
-            let end = self.own_end();
-            return Ok(self.conclude(end));
+            return self.conclude(false);
         }
         let _ = kill_process_group(self.pid, Signal::TERM);
         if !self.ended_within(SAY_WITHIN)? {
-            self.end_it()?;
+            let _ = kill_process_group(self.pid, Signal::KILL);
+            while !self.ended_within(self.timeout)? {}
         }
-        Ok(self.conclude(End::Stopped))
+        self.conclude(true)
     }
 
-    /// Whether it has ended by itself.
+    /// How long it ran, when it has ended by itself or by its timeout.
     ///
     /// # Errors
     /// Its end could not be had.
-    pub fn has_ended(&mut self) -> Result<bool> {
-        self.ended_within(Duration::ZERO)
-    }
-
-    /// How long it has run by now.
-    pub(super) fn elapsed(&self) -> Duration {
-        self.began.elapsed()
+    pub fn has_ended(&mut self) -> Result<Option<Duration>> {
+        self.ended_within(Duration::ZERO)?;
+        Ok(self.ended.map(|(ended, _)| ended.after))
     }
 
     fn ended_within(&mut self, limit: Duration) -> Result<bool> {
-        let start = Instant::now();
-        while self.status.is_none() {
-            let left = limit.saturating_sub(start.elapsed());
-            let timeout = Timespec {
-                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: left.subsec_nanos().into(),
+        if self.ended.is_none() {
+            let name = self.payload.name;
+            let Some(ended) = self.watch.ended_within(limit).with_context(|| format!("payload `{name}`"))? else {
+                return Ok(false);
             };
-            match poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&timeout)) {
-                Ok(0) => return Ok(false),
-                Ok(_) => self.reap()?,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(e) => return Err(e).context("failed to wait for a payload"),
-            }
+            // Whoever it has left behind; until it is reaped, nobody else can have the group's number.
+            let _ = kill_process_group(self.pid, Signal::KILL);
+            let status = self.child.wait().with_context(|| format!("payload `{name}`: no status"))?;
+            children::release(self.pid.as_raw_nonzero().get());
+            self.ended = Some((ended, status));
         }
         Ok(true)
     }
 
-    fn end_it(&mut self) -> Result<()> {
-        let _ = kill_process_group(self.pid, Signal::KILL);
-        self.reap()
-    }
-
-    /// Takes its status, after everybody else in its group: until it is reaped, nobody else can have the group's number.
-    fn reap(&mut self) -> Result<()> {
-        let _ = kill_process_group(self.pid, Signal::KILL);
-        let status = self.child.wait().with_context(|| format!("payload `{}`: no status", self.payload.name));
-        children::release(self.pid.as_raw_nonzero().get());
-        self.status = Some(status?);
-        Ok(())
-    }
-
-    fn own_end(&self) -> End {
-        match self.status.map(|s| (s.code(), s.signal())) {
-            Some((Some(code), _)) => End::Exited(code),
-            Some((None, Some(signal))) => End::Signaled(signal),
-            Some((None, None)) | None => End::Exited(-1),
-        }
-    }
-
-    fn conclude(&mut self, end: End) -> AssertResult {
-        let ran = self.began.elapsed();
+    /// `stopped`: it was running until it was ended from here.
+    fn conclude(&mut self, stopped: bool) -> Result<AssertResult> {
+        let (ended, status) = self.ended.context("a payload that runs was to be judged")?;
+        let end = match (status.code(), status.signal()) {
+            _ if ended.timed_out => End::TimedOut(self.timeout),
+            _ if stopped => End::Stopped,
+            (Some(code), _) => End::Exited(code),
+            (None, Some(signal)) => End::Signaled(signal),
+            (None, None) => bail!("payload `{}` ended with {status}", self.payload.name),
+        };
         let mut words = Words::default();
         if let Some((out, err)) = self.pipes.take() {
             (words.stdout, words.cut) = out.finish();
             words.stderr = last_lines(&String::from_utf8_lossy(&err.finish().0));
         }
-        judge(self.payload, end, &words, ran)
+        Ok(judge(self.payload, end, &words, ended.after))
     }
 }
 
 impl Drop for RunningPayload {
     fn drop(&mut self) {
-        if self.status.is_none() {
-            let _ = self.end_it();
+        if self.ended.is_none() {
+            let _ = kill_process_group(self.pid, Signal::KILL);
+            let _ = self.ended_within(REAP_WITHIN);
         }
     }
 }
@@ -312,9 +288,22 @@ mod tests {
     }
 
     #[test]
+    fn a_program_is_timed_by_its_own_end_whenever_somebody_asks() {
+        let payload = Payload { timeout_s: Some(1), ..sh("exec sleep 600") };
+        let (short, late) = (spawn(sh("exit 0")), spawn(payload));
+        let start = Instant::now();
+        // Time goes by while nobody waits: the subject of this test.
+        std::thread::sleep(Duration::from_millis(2500));
+        let (short, late) = (short.wait().unwrap(), late.wait().unwrap());
+        assert!(start.elapsed() < Duration::from_secs(20), "its timeout was not kept while nobody waited");
+        assert!(short.metrics["p.wall_s"] < 2.4 && late.metrics["p.wall_s"] < 2.4, "{short:?} {late:?}");
+        assert!(late.texts(Verdict::Fail).contains("its timeout of 1 s"), "{late:?}");
+    }
+
+    #[test]
     fn a_program_that_had_failed_before_it_was_ended_has_failed() {
         let mut running = spawn(sh("exit 4"));
-        while !running.has_ended().unwrap() {
+        while running.has_ended().unwrap().is_none() {
             std::thread::yield_now();
         }
         assert!(running.kill().unwrap().texts(Verdict::Fail).contains("exited with status 4"));
