@@ -19,6 +19,7 @@ mod record;
 mod registry;
 mod resolve;
 mod run;
+mod simulation;
 mod validate;
 mod verifier;
 mod words;

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use ktstr_guest_init::GuestParams;
 use ktstr_kernel::cache::Cache;
 use ktstr_kernel::find::{FindEnv, FoundKernel, find_kernel};
+use ktstr_scenario::chaos::Level;
 use ktstr_scenario::{Assert, SchedulerLaunch};
 use ktstr_topology::{Topology, vm_memory_mib};
 use ktstr_verdict::{
@@ -32,6 +33,10 @@ const SHUTDOWN_S: u64 = 45;
 /// Seconds of no CPU use by a scheduler that is not yet attached after which the guest gives it up.
 const ATTACH_IDLE_S: u64 = 10;
 
+/// Host seconds for each second of a deadline when the machine is simulated: its CPUs share one stream of instructions, and
+/// time passes for all while one of them runs.
+const SIMULATED: u32 = 20;
+
 /// What an attempt is made of, as far as it got; the record is written from it.
 #[derive(Debug, Default)]
 pub struct Attempt {
@@ -43,6 +48,10 @@ pub struct Attempt {
     pub scheduler: Option<ResolvedScheduler>,
     /// What came out of the machine.
     pub run: Option<VmRun>,
+    /// What the run was simulated from.
+    pub seed: Option<u64>,
+    /// Its perturbations, in words.
+    pub chaos: String,
     /// Host CPUs asked of each one present: above 1 the run was overcommitted.
     pub overcommit: f64,
 }
@@ -112,8 +121,13 @@ fn start(
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         attempt.overcommit = f64::from(topology.total_cpus()) / cpus as f64;
     }
+    if accel == Accel::Sim {
+        attempt.seed = Some(config.seed);
+        attempt.chaos = settings.simulation.as_ref().map_or_else(Clone::clone, |s| s.chaos_for(entry.name).to_string());
+    }
     let run = Vm::new(config).run()?;
     keep_stream(&run);
+    keep_simulation(&run, settings)?;
     Ok(Started::Run(Box::new(run)))
 }
 
@@ -157,7 +171,15 @@ fn configure(
     scheduler: Option<&ResolvedScheduler>,
     accel: Accel,
 ) -> anyhow::Result<VmConfig> {
-    let nonce = fresh_nonce()?;
+    // What is part of a simulated machine's stream is decided by its seed.
+    let simulation = settings.simulation.clone().map_err(|e| anyhow::Error::new(HarnessFault::new(e)))?;
+    let nonce = if accel == Accel::Sim { Nonce(simulation.nonce_for(entry.name)) } else { fresh_nonce()? };
+    let chaos = simulation.chaos_for(entry.name);
+    if chaos.level != Level::Off && accel != Accel::Sim {
+        return Err(anyhow::Error::new(HarnessFault::new(format!(
+            "KTSTR_CHAOS is set, and on {accel} nothing could be repeated; set KTSTR_ACCEL=sim, or unset it"
+        ))));
+    }
     let launch = scheduler.map(|s| launch_of(entry, s));
     let base = base_layer(entry, kernel, scheduler, launch.as_ref())?;
     let params = GuestParams {
@@ -170,6 +192,7 @@ fn configure(
         scheduler: launch,
         scheduler_name: entry.scheduler.name.to_owned(),
         workload_root_cgroup: entry.workload_root_cgroup.or(entry.scheduler.cgroup_parent).map(str::to_owned),
+        chaos,
         env: guest_env(),
     };
     let parameters = serde_json::to_vec(&params).context("failed to encode the guest's parameters")?;
@@ -183,8 +206,13 @@ fn configure(
         topology: topology.clone(),
         memory_mib,
         nonce,
-        deadlines: deadlines(entry, topology),
+        deadlines: if accel == Accel::Sim {
+            deadlines(entry, topology).times(SIMULATED)
+        } else {
+            deadlines(entry, topology)
+        },
         accel,
+        seed: simulation.seed_for(entry.name),
         performance: entry.performance_mode.then(|| Performance { lock_dir: settings.lock_dir.clone() }),
         verbose: settings.verbose,
         spoil: spoil_from_env(),
@@ -205,6 +233,19 @@ fn keep_stream(run: &VmRun) {
     if let Some(path) = std::env::var_os("KTSTR_KEEP_STREAM") {
         let _ = std::fs::write(path, &run.stream);
     }
+}
+
+/// `KTSTR_SIM_KEEP`: what two runs of one seed are compared by.
+fn keep_simulation(run: &VmRun, settings: &Settings) -> anyhow::Result<()> {
+    let (Some(dir), Some(_)) = (&settings.sim_keep, &run.digest) else {
+        return Ok(());
+    };
+    let write = |name: &str, bytes: &[u8]| {
+        let path = dir.join(name);
+        std::fs::write(&path, bytes).with_context(|| format!("failed to write {} (KTSTR_SIM_KEEP)", path.display()))
+    };
+    write("console", &run.whole_console)?;
+    write("stream", &run.stream)
 }
 
 /// `KTSTR_SPOIL`, for tests of the harness itself: whatever it says can only turn a pass into a failure.

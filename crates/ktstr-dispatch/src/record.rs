@@ -100,6 +100,14 @@ fn add_attempt(record: &mut SidecarRecord, attempt: &Attempt, verdict: Verdict) 
         record.scheduler_binary_hash = ktstr_kernel::cache::sha256_file(&scheduler.path).ok();
     }
     record.overcommit = attempt.overcommit;
+    if let Some(seed) = attempt.seed {
+        record.seed = Some(seed);
+        record.digest = attempt.run.as_ref().and_then(|run| run.digest.clone());
+        record.chaos = Some(attempt.chaos.clone());
+        record.qemu_version = ktstr_vmm::qemu_version();
+        let binary = std::env::current_exe().ok();
+        record.binary_hash = binary.and_then(|path| ktstr_kernel::cache::sha256_file(&path).ok());
+    }
     let Some(run) = &attempt.run else { return };
     record.phases_us.clone_from(&run.phases_us);
     record.exits.clone_from(&run.exits);

@@ -4,6 +4,7 @@ use crate::link::Link;
 use crate::params::{GuestParams, PARAMS_SCHEMA};
 use crate::{kmsg, mount, params, port, power, readback, reaper};
 use anyhow::{Context as _, Result, bail};
+use ktstr_scenario::chaos::Perturbers;
 use ktstr_scenario::{Ctx, CtxParams, RunningScheduler, TestFn, observe_idle};
 use ktstr_verdict::{AssertResult, Outcome};
 use ktstr_wire::{Hello, Message, Nonce, PanicReport, SCHEMA, Stage, TestReport, When};
@@ -95,7 +96,7 @@ fn live(
         link.send(&Message::Scheduler(observe_idle(When::Attach)));
     }
     link.send(&Message::Phase("test".into()));
-    let report = call(params, function);
+    let report = perturbed(params, function).map_err(init)?;
     link.send(&Message::Phase("test-end".into()));
     if let Some(mut running) = scheduler {
         link.send(&Message::Scheduler(running.observe(When::Detach)));
@@ -149,6 +150,17 @@ fn prepare(params: &GuestParams) {
     let unlimited = rustix::process::Rlimit { current: None, maximum: None };
     let _ = rustix::process::setrlimit(rustix::process::Resource::Memlock, unlimited);
     reaper::start();
+}
+
+/// The test function, among the perturbations that the host asked for.
+fn perturbed(params: &GuestParams, function: TestFn) -> Result<TestReport> {
+    let topology = &params.topology;
+    let cpus: Vec<u32> = (0..topology.total_cpus()).filter(|cpu| topology.is_online(*cpu)).collect();
+    let plan = params.chaos.plan(&cpus, Duration::from_millis(params.duration_ms));
+    let perturbers = Perturbers::start(&plan)?;
+    let report = call(params, function);
+    drop(perturbers);
+    Ok(report)
 }
 
 fn call(params: &GuestParams, function: TestFn) -> TestReport {

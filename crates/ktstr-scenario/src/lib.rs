@@ -4,6 +4,7 @@
 mod assert;
 mod canned;
 mod cgroup;
+pub mod chaos;
 pub mod children;
 mod claim;
 mod cpuset;

@@ -47,6 +47,21 @@ pub struct SidecarRecord {
     pub accelerator: Option<String>,
     /// Why it was taken.
     pub accelerator_why: Option<String>,
+    /// What a simulated run was drawn from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// SHA-256 of all that a simulated machine wrote and said: the same seed gives the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Level of its perturbations, and which of them were kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chaos: Option<String>,
+    /// Version of the QEMU that simulated it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qemu_version: Option<String>,
+    /// SHA-256 of the test's own binary, for a simulated run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub binary_hash: Option<String>,
     /// Guest CPUs for each host CPU.
     pub overcommit: f64,
     /// Name of the payload.

@@ -27,6 +27,8 @@ pub struct VmConfig {
     pub deadlines: Deadlines,
     /// Who executes it.
     pub accel: Accel,
+    /// What all chance of a simulated machine is drawn from; the other accelerators do not look at it.
+    pub seed: u64,
     /// Performance mode (kvm): huge pages, and host CPUs of its own.
     pub performance: Option<Performance>,
     /// Console to stderr, and talkative.
@@ -98,6 +100,7 @@ impl Default for VmConfig {
             nonce: Nonce(0),
             deadlines: Deadlines::default(),
             accel: Accel::Tcg,
+            seed: 0,
             performance: None,
             verbose: false,
             spoil: Spoil::Nothing,

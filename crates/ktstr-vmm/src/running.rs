@@ -7,7 +7,7 @@ use crate::kvm::{self, Why};
 use crate::tcg::{Monitor, Pipes};
 use crate::vm::{HostDelay, VmEnd};
 use anyhow::Result;
-use ktstr_verdict::{HarnessFault, PerfModeUnavailable};
+use ktstr_verdict::PerfModeUnavailable;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::process::ExitStatus;
@@ -16,8 +16,8 @@ use std::thread::JoinHandle;
 
 /// One of the accelerators, at work.
 pub(crate) enum Running {
-    /// A child process and the threads that read what it writes.
-    Qemu { monitor: Monitor, readers: Vec<JoinHandle<()>> },
+    /// A child process and the threads that read what it writes; a simulated machine knows nothing of the host's time.
+    Qemu { monitor: Monitor, readers: Vec<JoinHandle<()>>, simulated: bool },
     /// Threads of this process.
     Kvm(kvm::Machine),
 }
@@ -29,15 +29,15 @@ impl Running {
             Accel::Tcg | Accel::Sim if config.performance.is_some() => {
                 Err(anyhow::Error::new(PerfModeUnavailable::new("performance mode needs the kvm accelerator")))
             }
-            Accel::Tcg => {
+            Accel::Tcg | Accel::Sim => {
                 let (monitor, pipes) = Monitor::start(config)?;
-                Ok(Self::Qemu { monitor, readers: start_readers(pipes, events) })
+                let simulated = config.accel == Accel::Sim;
+                Ok(Self::Qemu { monitor, readers: start_readers(pipes, events), simulated })
             }
             Accel::Kvm => {
                 let sink = EventSink::new(events.clone(), config.spoil == Spoil::PanicCpu);
                 Ok(Self::Kvm(kvm::Machine::start(config, sink)?))
             }
-            Accel::Sim => Err(anyhow::Error::new(HarnessFault::new("accelerator sim is not supported yet"))),
         }
     }
 
@@ -73,6 +73,7 @@ impl Running {
     /// How long its threads ran and waited.
     pub fn delay(&self) -> Option<HostDelay> {
         match self {
+            Self::Qemu { simulated: true, .. } => None,
             Self::Qemu { monitor, .. } => read_delay(monitor.pid(), |_| true),
             Self::Kvm(_) => read_delay(std::process::id(), |name| name.starts_with("vcpu")),
         }
@@ -97,6 +98,8 @@ impl Running {
     /// Host CPUs that a guest CPU can count on at once, at most 1.
     pub fn vcpu_share(&self, guest_cpus: u32) -> f64 {
         let host = match self {
+            // Its time is that of its own instructions: nobody waits for the host.
+            Self::Qemu { simulated: true, .. } => return 1.0,
             // One host thread serves all CPUs of the guest in turn.
             Self::Qemu { .. } => 1,
             Self::Kvm(_) => crate::host::HostTopology::detect().cpus,

@@ -92,6 +92,14 @@ impl Drop for Monitor {
     }
 }
 
+/// What QEMU says its version is; part of what decides a simulated run.
+#[must_use]
+pub fn qemu_version() -> Option<String> {
+    let output = Command::new(QEMU_PROGRAM).arg("--version").stdin(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().next().map(|line| line.trim_start_matches("QEMU emulator version ").to_owned())
+}
+
 fn start_error(e: std::io::Error) -> anyhow::Error {
     match e.kind() {
         std::io::ErrorKind::NotFound => anyhow::Error::new(KernelUnavailable::new(
