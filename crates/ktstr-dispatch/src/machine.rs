@@ -4,11 +4,12 @@ use crate::entry::KtstrTestEntry;
 use crate::env::Settings;
 use crate::evaluate::{Evidence, Expected, evaluate};
 use crate::resolve::{ResolvedScheduler, resolve};
+use crate::simulation::Origin;
 use anyhow::Context as _;
 use ktstr_guest_init::GuestParams;
 use ktstr_kernel::cache::Cache;
 use ktstr_kernel::find::{FindEnv, FoundKernel, find_kernel};
-use ktstr_scenario::chaos::Level;
+use ktstr_scenario::chaos::{Chaos, Level};
 use ktstr_scenario::{Assert, SchedulerLaunch};
 use ktstr_topology::{Topology, vm_memory_mib};
 use ktstr_verdict::{
@@ -48,10 +49,8 @@ pub struct Attempt {
     pub scheduler: Option<ResolvedScheduler>,
     /// What came out of the machine.
     pub run: Option<VmRun>,
-    /// What the run was simulated from.
-    pub seed: Option<u64>,
-    /// Its perturbations, in words.
-    pub chaos: String,
+    /// What decides the run, when it is simulated.
+    pub origin: Option<Origin>,
     /// Host CPUs asked of each one present: above 1 the run was overcommitted.
     pub overcommit: f64,
 }
@@ -121,14 +120,23 @@ fn start(
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         attempt.overcommit = f64::from(topology.total_cpus()) / cpus as f64;
     }
-    if accel == Accel::Sim {
-        attempt.seed = Some(config.seed);
-        attempt.chaos = settings.simulation.as_ref().map_or_else(Clone::clone, |s| s.chaos_for(entry.name).to_string());
-    }
+    attempt.origin = (accel == Accel::Sim).then(|| origin(entry, topology, settings, &config));
     let run = Vm::new(config).run()?;
     keep_stream(&run);
     keep_simulation(&run, settings)?;
     Ok(Started::Run(Box::new(run)))
+}
+
+fn origin(entry: &KtstrTestEntry, topology: &Topology, settings: &Settings, config: &VmConfig) -> Origin {
+    let chaos = settings.simulation.as_ref().map(|s| s.chaos_for(entry.name)).unwrap_or_default();
+    let all = Chaos { keep: None, ..chaos.clone() };
+    Origin {
+        seed: config.seed,
+        chaos: chaos.to_string(),
+        perturbations: all.plan_on(topology, Duration::from_secs(entry.duration_s)).len(),
+        kernel: config.kernel.clone(),
+        initramfs: config.initramfs.first().cloned().unwrap_or_default(),
+    }
 }
 
 /// What goes wrong before the test is the host's lack or a fault of ours; it is never the failure that a test expects.
@@ -193,7 +201,7 @@ fn configure(
         scheduler_name: entry.scheduler.name.to_owned(),
         workload_root_cgroup: entry.workload_root_cgroup.or(entry.scheduler.cgroup_parent).map(str::to_owned),
         chaos,
-        env: guest_env(),
+        env: if accel == Accel::Sim { Vec::new() } else { guest_env() },
     };
     let parameters = serde_json::to_vec(&params).context("failed to encode the guest's parameters")?;
     let kernel_image = kernel.vmlinux.clone().unwrap_or_else(|| kernel.image.clone());
@@ -304,7 +312,7 @@ fn base_layer(
         .context("failed to pack the guest's files")
 }
 
-/// What the guest's process sees of the host's environment: how much it should say, and nothing that varies by chance.
+/// What the guest's process sees of the host's environment: how much it should say. A simulated one sees nothing of it.
 fn guest_env() -> Vec<(String, String)> {
     ["RUST_BACKTRACE", "RUST_LOG", "KTSTR_LOG_PASSES"]
         .iter()

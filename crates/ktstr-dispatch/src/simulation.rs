@@ -3,6 +3,7 @@
 use ktstr_scenario::chaos::{Chaos, Level};
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher as _;
+use std::path::PathBuf;
 
 /// The seed and the perturbations that are drawn from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,6 +11,21 @@ pub struct Simulation {
     seed: Option<u64>,
     level: Level,
     keep: Option<Vec<u32>>,
+}
+
+/// What a simulated run came from, for its record: who has the same of all gets the same digest.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The seed.
+    pub seed: u64,
+    /// The perturbations, in words.
+    pub chaos: String,
+    /// How many there would be with none left out.
+    pub perturbations: usize,
+    /// The image that was booted.
+    pub kernel: PathBuf,
+    /// The layer with the guest's files, named by their content.
+    pub initramfs: PathBuf,
 }
 
 impl Simulation {

@@ -154,9 +154,7 @@ fn prepare(params: &GuestParams) {
 
 /// The test function, among the perturbations that the host asked for.
 fn perturbed(params: &GuestParams, function: TestFn) -> Result<TestReport> {
-    let topology = &params.topology;
-    let cpus: Vec<u32> = (0..topology.total_cpus()).filter(|cpu| topology.is_online(*cpu)).collect();
-    let plan = params.chaos.plan(&cpus, Duration::from_millis(params.duration_ms));
+    let plan = params.chaos.plan_on(&params.topology, Duration::from_millis(params.duration_ms));
     let perturbers = Perturbers::start(&plan)?;
     let report = call(params, function);
     drop(perturbers);

@@ -4,6 +4,7 @@
 //! is a thread of `SCHED_FIFO` on one CPU: for as long as it spins, whatever the scheduler under test had there waits.
 
 use anyhow::{Context as _, Result};
+use ktstr_topology::Topology;
 use rustix::thread::{ClockId, clock_nanosleep_absolute};
 use rustix::time::Timespec;
 use serde::{Deserialize, Serialize};
@@ -70,11 +71,17 @@ impl fmt::Display for Chaos {
             None => Ok(()),
             Some([]) => f.write_str(", only none"),
             Some(keep) => {
-                let words: Vec<String> = keep.iter().map(u32::to_string).collect();
+                let words: Vec<String> =
+                    runs_of(keep).map(|(a, b)| if a == b { a.to_string() } else { format!("{a}-{b}") }).collect();
                 write!(f, ", only {}", words.join(","))
             }
         }
     }
+}
+
+/// Numbers that follow each other, as first and last.
+fn runs_of(numbers: &[u32]) -> impl Iterator<Item = (u32, u32)> {
+    numbers.chunk_by(|a, b| a.checked_add(1) == Some(*b)).filter_map(|run| Some((*run.first()?, *run.last()?)))
 }
 
 /// One perturbation.
@@ -148,6 +155,13 @@ impl Chaos {
             all.retain(|p| keep.contains(&p.index));
         }
         all
+    }
+
+    /// The list for a machine: every CPU that is online.
+    #[must_use]
+    pub fn plan_on(&self, topology: &Topology, duration: Duration) -> Vec<Perturbation> {
+        let cpus: Vec<u32> = (0..topology.total_cpus()).filter(|cpu| topology.is_online(*cpu)).collect();
+        self.plan(&cpus, duration)
     }
 }
 
@@ -269,6 +283,13 @@ mod tests {
             let wanted: Vec<_> = all.into_iter().filter(|p| keep.contains(&p.index)).collect();
             prop_assert_eq!(some, wanted);
         }
+    }
+
+    #[test]
+    fn what_is_kept_is_said_as_it_is_asked_for() {
+        let said = |keep: &[u32]| chaos(1, Level::High, Some(keep.to_vec())).to_string();
+        assert_eq!(said(&[0, 1, 2, 3, 7, 9, 10]), "high, only 0-3,7,9-10");
+        assert_eq!((said(&[]), chaos(1, Level::Low, None).to_string()), ("high, only none".into(), "low".into()));
     }
 
     #[test]

@@ -56,6 +56,15 @@ pub struct SidecarRecord {
     /// Level of its perturbations, and which of them were kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chaos: Option<String>,
+    /// How many perturbations the seed drew, those left out included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub perturbations: Option<usize>,
+    /// SHA-256 of the kernel image that was booted, for a simulated run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_hash: Option<String>,
+    /// What names the guest's files by their content: binary, libraries, scheduler; for a simulated run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initramfs_hash: Option<String>,
     /// Version of the QEMU that simulated it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub qemu_version: Option<String>,
