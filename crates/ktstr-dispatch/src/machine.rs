@@ -264,6 +264,7 @@ fn spoil_from_env() -> Spoil {
         "topology" => value.parse().map_or(Spoil::Nothing, Spoil::Topology),
         "flip" => value.parse().map_or(Spoil::Nothing, Spoil::FlipByte),
         "cut" => value.parse().map_or(Spoil::Nothing, Spoil::CutAt),
+        "slow-console" => value.parse().map_or(Spoil::Nothing, Spoil::SlowConsole),
         "kill-monitor" => Spoil::KillMonitor,
         "flip-parameter" => value.parse().map_or(Spoil::Nothing, Spoil::FlipParameter),
         "cut-parameters" => value.parse().map_or(Spoil::Nothing, Spoil::CutParameters),

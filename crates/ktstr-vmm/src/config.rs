@@ -63,6 +63,8 @@ pub enum Spoil {
     CutParameters(usize),
     /// Lets the thread of the CPU that speaks first panic (kvm).
     PanicCpu,
+    /// Reads the console late: once in so many milliseconds (QEMU).
+    SlowConsole(u64),
     /// Kills the monitor when the test begins.
     KillMonitor,
     /// Answers with a stream kept from an earlier attempt.

@@ -219,6 +219,7 @@ impl<'a> Life<'a> {
             | Spoil::Topology(_)
             | Spoil::FlipParameter(_)
             | Spoil::CutParameters(_)
+            | Spoil::SlowConsole(_)
             | Spoil::KillMonitor
             | Spoil::PanicCpu => {}
         }
