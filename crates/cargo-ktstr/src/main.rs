@@ -34,7 +34,7 @@ enum Command {
     /// Published schedulers: install, list
     #[command(subcommand)]
     Scheduler(scheduler::Scheduler),
-    /// Tests in virtual time, decided by a seed: run, check
+    /// Tests in virtual time, decided by a seed: run, check, search, replay
     #[command(subcommand)]
     Sim(sim::Sim),
 }

@@ -29,6 +29,10 @@ pub const VARIABLES: &[Variable] = &[
     var("KTSTR_CHAOS", "perturbations of a simulated run, drawn from the seed: `off` (default), `low` or `high`"),
     var("KTSTR_CHAOS_KEEP", "of them only these, `0-3,7`; `none` leaves all out"),
     var("KTSTR_SIM_KEEP", "directory where a simulated run leaves its whole console and stream"),
+    var(
+        "KTSTR_GDB",
+        "port of this host, or path of a socket, where QEMU waits for a debugger before the first instruction",
+    ),
     var("KTSTR_OVERCOMMIT", "multiplies the host CPUs that gauntlet presets may use (default 1)"),
     var("KTSTR_SCHEDULER", "path of the scheduler binary for `binary = \"…\"` declarations"),
     var("KTSTR_BUDGET_SECS", "list only the tests that cover most in so many seconds"),
@@ -62,6 +66,8 @@ pub struct Settings {
     pub simulation: Result<Simulation, String>,
     /// `KTSTR_SIM_KEEP`.
     pub sim_keep: Option<PathBuf>,
+    /// `KTSTR_GDB`.
+    pub gdb: Option<String>,
     /// `KTSTR_OVERCOMMIT`, or why it is refused.
     pub overcommit: Result<f64, String>,
     /// `KTSTR_BUDGET_SECS`, unparsed.
@@ -110,6 +116,7 @@ impl Settings {
                 text("KTSTR_CHAOS_KEEP").as_deref(),
             ),
             sim_keep: path("KTSTR_SIM_KEEP"),
+            gdb: text("KTSTR_GDB"),
             overcommit: ktstr_topology::parse_overcommit(text("KTSTR_OVERCOMMIT").as_deref())
                 .map_err(|e| e.to_string()),
             budget: text("KTSTR_BUDGET_SECS"),

@@ -38,6 +38,9 @@ const ATTACH_IDLE_S: u64 = 10;
 /// time passes for all while one of them runs.
 const SIMULATED: u32 = 20;
 
+/// Perturbations that a person still reads one by one.
+const READ: usize = 32;
+
 /// What an attempt is made of, as far as it got; the record is written from it.
 #[derive(Debug, Default)]
 pub struct Attempt {
@@ -130,10 +133,13 @@ fn start(
 fn origin(entry: &KtstrTestEntry, topology: &Topology, settings: &Settings, config: &VmConfig) -> Origin {
     let chaos = settings.simulation.as_ref().map(|s| s.chaos_for(entry.name)).unwrap_or_default();
     let all = Chaos { keep: None, ..chaos.clone() };
+    let duration = Duration::from_secs(entry.duration_s);
+    let plan = chaos.plan_on(topology, duration);
     Origin {
         seed: config.seed,
+        perturbed: if plan.len() > READ { Vec::new() } else { plan.iter().map(ToString::to_string).collect() },
         chaos: chaos.to_string(),
-        perturbations: all.plan_on(topology, Duration::from_secs(entry.duration_s)).len(),
+        perturbations: all.plan_on(topology, duration).len(),
         kernel: config.kernel.clone(),
         initramfs: config.initramfs.first().cloned().unwrap_or_default(),
     }
@@ -188,6 +194,11 @@ fn configure(
             "KTSTR_CHAOS is set, and on {accel} nothing could be repeated; set KTSTR_ACCEL=sim, or unset it"
         ))));
     }
+    if settings.gdb.is_some() && accel == Accel::Kvm {
+        return Err(anyhow::Error::new(HarnessFault::new(
+            "KTSTR_GDB is set, and only QEMU lets a debugger in; set KTSTR_ACCEL=sim or tcg, or unset it",
+        )));
+    }
     let launch = scheduler.map(|s| launch_of(entry, s));
     let base = base_layer(entry, kernel, scheduler, launch.as_ref())?;
     let params = GuestParams {
@@ -214,11 +225,13 @@ fn configure(
         topology: topology.clone(),
         memory_mib,
         nonce,
-        deadlines: if accel == Accel::Sim {
-            deadlines(entry, topology).times(SIMULATED)
-        } else {
-            deadlines(entry, topology)
+        deadlines: match (accel, &settings.gdb) {
+            // Who looks around in a stopped machine takes their time.
+            (_, Some(_)) => deadlines(entry, topology).times(u32::MAX),
+            (Accel::Sim, None) => deadlines(entry, topology).times(SIMULATED),
+            (Accel::Kvm | Accel::Tcg, None) => deadlines(entry, topology),
         },
+        gdb: settings.gdb.clone(),
         accel,
         seed: simulation.seed_for(entry.name),
         performance: entry.performance_mode.then(|| Performance { lock_dir: settings.lock_dir.clone() }),

@@ -105,6 +105,7 @@ fn add_attempt(record: &mut SidecarRecord, attempt: &Attempt, verdict: Verdict) 
         record.seed = Some(origin.seed);
         record.chaos = Some(origin.chaos.clone());
         record.perturbations = Some(origin.perturbations);
+        record.perturbed.clone_from(&origin.perturbed);
         record.kernel_hash = hash(&origin.kernel);
         record.initramfs_hash = origin.initramfs.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         record.qemu_version = ktstr_vmm::qemu_version();

@@ -22,6 +22,8 @@ pub struct Origin {
     pub chaos: String,
     /// How many there would be with none left out.
     pub perturbations: usize,
+    /// Those that are there, in words, when a person would read them.
+    pub perturbed: Vec<String>,
     /// The image that was booted.
     pub kernel: PathBuf,
     /// The layer with the guest's files, named by their content.

@@ -59,6 +59,9 @@ pub struct SidecarRecord {
     /// How many perturbations the seed drew, those left out included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub perturbations: Option<usize>,
+    /// Those that were kept, in words, when they are few.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub perturbed: Vec<String>,
     /// SHA-256 of the kernel image that was booted, for a simulated run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel_hash: Option<String>,

@@ -33,6 +33,8 @@ pub struct VmConfig {
     pub performance: Option<Performance>,
     /// Console to stderr, and talkative.
     pub verbose: bool,
+    /// Where QEMU waits for a debugger before the first instruction: a port of this host, or the path of a socket.
+    pub gdb: Option<String>,
     /// A fault to inject, for tests of the harness.
     pub spoil: Spoil,
 }
@@ -105,6 +107,7 @@ impl Default for VmConfig {
             seed: 0,
             performance: None,
             verbose: false,
+            gdb: None,
             spoil: Spoil::Nothing,
         }
     }

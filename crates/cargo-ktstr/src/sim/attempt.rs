@@ -1,6 +1,6 @@
 //! One simulated run: the test's binary as nextest would start it, with a directory of its own.
 
-use crate::find::Test;
+use crate::find::{Test, base_name};
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use ktstr_sidecar::{SidecarRecord, read_records};
@@ -83,12 +83,24 @@ fn beside(binary: &Path) -> PathBuf {
 }
 
 impl Draw {
-    /// Runs `test`; its record, and all it wrote and said, lie in `dir` afterwards.
-    pub fn run(&self, test: &Test, dir: PathBuf, change: impl FnOnce(&mut Command)) -> Result<Ran> {
+    /// Runs `test`, on another machine than its own when `topology` says so; its record, and all it wrote and said, lie in
+    /// `dir` afterwards.
+    pub fn run(
+        &self,
+        test: &Test,
+        topology: Option<&str>,
+        dir: PathBuf,
+        change: impl FnOnce(&mut Command),
+    ) -> Result<Ran> {
         let begin = Instant::now();
         let mut command = Command::new(&test.binary.path);
+        match topology {
+            None => command.args(["--exact", &test.name, "--nocapture"]),
+            Some(shape) => {
+                command.arg(format!("--ktstr-test-fn={}", base_name(&test.name))).arg(format!("--ktstr-topo={shape}"))
+            }
+        };
         command
-            .args(["--exact", &test.name, "--nocapture"])
             .current_dir(&test.binary.dir)
             .env("NEXTEST", "1")
             .env("CARGO_MANIFEST_DIR", &test.binary.dir)

@@ -44,7 +44,7 @@ pub fn run(command: &Check) -> Result<ExitCode> {
         let of = format!("{} of {}, {}", index + 1, tests.len(), test.name);
         let once = |what: &str, dir: &str| {
             progress.step(&format!("{of}: {what}"));
-            command.draw.run(test, command.out.dir(test, dir)?, |_| {})
+            command.draw.run(test, None, command.out.dir(test, dir)?, |_| {})
         };
         let pair = once("first run", "first").and_then(|first| {
             let load = Load::start();

@@ -31,7 +31,7 @@ pub fn run(command: &Run) -> Result<ExitCode> {
     let tests = command.selection.tests(&command.tests, &progress)?;
     let mut worst = Verdict::Pass;
     let mut count = 0;
-    let one = |test: &_| command.draw.run(test, command.out.dir(test, "run")?, |_| {});
+    let one = |test: &_| command.draw.run(test, None, command.out.dir(test, "run")?, |_| {});
     progress.step(&format!("simulating {} tests", tests.len()));
     command.jobs.each(&tests, one, |index, ran: Result<_>| {
         count += 1;

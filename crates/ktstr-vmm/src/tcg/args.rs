@@ -72,6 +72,14 @@ pub fn qemu_arguments(config: &VmConfig, built: &Topology) -> Result<Vec<String>
     add(&["-device", &format!("isa-debugcon,iobase={PORT:#x},readback={PORT_READY:#x},chardev=channel")]);
     add(&["-kernel", &config.kernel.to_string_lossy(), "-initrd", &format!("/proc/self/fd/{FD_INITRD}")]);
     add(&["-append", &kernel_command_line(config, Monitor::Qemu)]);
+    if let Some(place) = &config.gdb {
+        // Only this host may connect: a debugger can do anything with the process.
+        let listen = match place.parse::<u16>() {
+            Ok(port) => format!("tcp:127.0.0.1:{port}"),
+            Err(_) => format!("unix:{},server=on,wait=off", place.replace(',', ",,")),
+        };
+        add(&["-gdb", &listen, "-S"]);
+    }
     Ok(args)
 }
 
@@ -112,6 +120,16 @@ mod tests {
         for part in ["-icount shift=1,sleep=off", "clock=vm", "-seed 7", "-rdrand,-rdseed", "thread=single"] {
             assert!(line.contains(part), "{part}: {line}");
         }
+    }
+
+    #[test]
+    fn a_debugger_is_waited_for_on_this_host_alone() {
+        let line = |place: &str| {
+            let config = VmConfig { gdb: Some(place.into()), ..VmConfig::default() };
+            qemu_arguments(&config, &config.topology).unwrap().join(" ")
+        };
+        assert!(line("1234").ends_with("-gdb tcp:127.0.0.1:1234 -S"), "{}", line("1234"));
+        assert!(line("/a,b").ends_with("-gdb unix:/a,,b,server=on,wait=off -S"), "{}", line("/a,b"));
     }
 
     #[test]
