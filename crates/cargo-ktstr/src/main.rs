@@ -1,7 +1,9 @@
 //! `cargo ktstr`: one file for each subcommand.
 
+mod find;
 mod kernel;
 mod scheduler;
+mod sim;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -17,7 +19,7 @@ enum Cargo {
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo ktstr kernel fetch 6.18\n  cargo ktstr kernel list --json\n  cargo ktstr scheduler install scx_bpfland"
+    after_help = "Examples:\n  cargo ktstr kernel fetch 6.18\n  cargo ktstr kernel list --json\n  cargo ktstr scheduler install scx_bpfland\n  cargo ktstr sim check --chaos high"
 )]
 struct Ktstr {
     #[command(subcommand)]
@@ -32,12 +34,15 @@ enum Command {
     /// Published schedulers: install, list
     #[command(subcommand)]
     Scheduler(scheduler::Scheduler),
+    /// Tests in virtual time, decided by a seed: run, check, search, replay
+    #[command(subcommand)]
+    Sim(sim::Sim),
 }
 
 fn main() -> ExitCode {
     let Cargo::Ktstr(ktstr) = Cargo::parse();
     match run(&ktstr.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(e) => {
             eprintln!("error: {e:#}");
             ExitCode::FAILURE
@@ -45,9 +50,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: &Command) -> Result<()> {
+fn run(command: &Command) -> Result<ExitCode> {
     match command {
-        Command::Kernel(kernel) => kernel::run(kernel),
-        Command::Scheduler(scheduler) => scheduler::run(scheduler),
+        Command::Kernel(kernel) => kernel::run(kernel).map(|()| ExitCode::SUCCESS),
+        Command::Scheduler(scheduler) => scheduler::run(scheduler).map(|()| ExitCode::SUCCESS),
+        Command::Sim(sim) => sim::run(sim),
     }
 }

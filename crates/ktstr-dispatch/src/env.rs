@@ -1,6 +1,7 @@
 //! Every environment variable of the harness, and the settings read from them once per process.
 
 use crate::args::Args;
+use crate::simulation::Simulation;
 use ktstr_kernel::KernelEntry;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,6 +25,14 @@ pub const VARIABLES: &[Variable] = &[
     var("KTSTR_KERNEL", "kernel image, directory or cache entry to boot"),
     var("KTSTR_KERNEL_LIST", "`label=path;label=path`: every machine test once per kernel"),
     var("KTSTR_ACCEL", "`auto`, `kvm`, `tcg` or `sim`"),
+    var("KTSTR_SEED", "what all chance of a simulated run is drawn from (default: from the test's name)"),
+    var("KTSTR_CHAOS", "perturbations of a simulated run, drawn from the seed: `off` (default), `low` or `high`"),
+    var("KTSTR_CHAOS_KEEP", "of them only these, `0-3,7`; `none` leaves all out"),
+    var("KTSTR_SIM_KEEP", "directory where a simulated run leaves its whole console and stream"),
+    var(
+        "KTSTR_GDB",
+        "port of this host, or path of a socket, where QEMU waits for a debugger before the first instruction",
+    ),
     var("KTSTR_OVERCOMMIT", "multiplies the host CPUs that gauntlet presets may use (default 1)"),
     var("KTSTR_SCHEDULER", "path of the scheduler binary for `binary = \"…\"` declarations"),
     var("KTSTR_SCHEDULER_PROFILE", "cargo profile that schedulers of the workspace are built with (default `release`)"),
@@ -58,6 +67,12 @@ pub struct Settings {
     pub kernels: Vec<KernelEntry>,
     /// `KTSTR_ACCEL`.
     pub accel: Option<String>,
+    /// `KTSTR_SEED`, `KTSTR_CHAOS` and `KTSTR_CHAOS_KEEP`, or why they are refused.
+    pub simulation: Result<Simulation, String>,
+    /// `KTSTR_SIM_KEEP`.
+    pub sim_keep: Option<PathBuf>,
+    /// `KTSTR_GDB`.
+    pub gdb: Option<String>,
     /// `KTSTR_OVERCOMMIT`, or why it is refused.
     pub overcommit: Result<f64, String>,
     /// `KTSTR_BUDGET_SECS`, unparsed.
@@ -104,6 +119,13 @@ impl Settings {
         Self {
             kernels: ktstr_kernel::parse_kernel_list(&text("KTSTR_KERNEL_LIST").unwrap_or_default()),
             accel: text("KTSTR_ACCEL"),
+            simulation: Simulation::parse(
+                text("KTSTR_SEED").as_deref(),
+                text("KTSTR_CHAOS").as_deref(),
+                text("KTSTR_CHAOS_KEEP").as_deref(),
+            ),
+            sim_keep: path("KTSTR_SIM_KEEP"),
+            gdb: text("KTSTR_GDB"),
             overcommit: ktstr_topology::parse_overcommit(text("KTSTR_OVERCOMMIT").as_deref())
                 .map_err(|e| e.to_string()),
             budget: text("KTSTR_BUDGET_SECS"),

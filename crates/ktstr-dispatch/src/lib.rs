@@ -26,6 +26,7 @@ mod resolve;
 mod run;
 mod schedulers;
 pub mod shape;
+mod simulation;
 mod validate;
 mod verifier;
 mod words;

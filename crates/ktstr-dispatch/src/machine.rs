@@ -8,10 +8,12 @@ use crate::evaluate::{Evidence, Expected, evaluate};
 use crate::programs;
 use crate::resolve::ResolvedScheduler;
 use crate::shape::{Expectation, scheduler_error, shape};
+use crate::simulation::Origin;
 use anyhow::Context as _;
 use ktstr_guest_init::GuestParams;
 use ktstr_kernel::cache::Cache;
 use ktstr_kernel::find::{FindEnv, FoundKernel, find_kernel};
+use ktstr_scenario::chaos::{Chaos, Level};
 use ktstr_scenario::{Assert, Attachable};
 use ktstr_topology::{Topology, vm_memory_mib};
 use ktstr_verdict::{
@@ -37,6 +39,13 @@ const SHUTDOWN_S: u64 = 45;
 /// More seconds for a test with each scheduler that it may attach: the BPF verifier is slow under emulation.
 const CHANGE_S: u64 = 30;
 
+/// Host seconds for each second of a deadline when the machine is simulated: its CPUs share one stream of instructions, and
+/// time passes for all while one of them runs.
+const SIMULATED: u32 = 20;
+
+/// Perturbations that a person still reads one by one.
+const READ: usize = 32;
+
 /// What an attempt is made of, as far as it got; the record is written from it.
 #[derive(Debug, Default)]
 pub struct Attempt {
@@ -50,6 +59,8 @@ pub struct Attempt {
     pub run: Option<VmRun>,
     /// What it amounts to, before the test's expectations are held against it; `None` when it could not be observed.
     pub measured: Option<AssertResult>,
+    /// What decides the run, when it is simulated.
+    pub origin: Option<Origin>,
     /// Host CPUs asked of each one present: above 1 the run was overcommitted.
     pub overcommit: f64,
 }
@@ -121,11 +132,14 @@ fn start(
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         attempt.overcommit = f64::from(topology.total_cpus()) / cpus as f64;
     }
+    attempt.origin = (accel == Accel::Sim).then(|| origin(entry, topology, settings, &config));
     let mut run = Vm::new(config).run()?;
-    if let Some(cpus) = host_cpus {
+    // Simulated CPUs do not share the host's.
+    if let Some(cpus) = host_cpus.filter(|_| accel != Accel::Sim) {
         run.vcpu_share = run.vcpu_share.min(f64::from(cpus) / f64::from(topology.total_cpus()));
     }
     keep_stream(&run);
+    keep_simulation(&run, settings)?;
     Ok(Started::Run(Box::new(run), expected))
 }
 
@@ -141,6 +155,21 @@ fn expected(entry: &KtstrTestEntry, topology: &Topology, cast: &Cast) -> Expecte
         switches,
         kargs: entry.scheduler.kargs.iter().map(|k| (*k).to_owned()).collect(),
         allow_kernel_log: entry.allow_kernel_log.iter().map(|w| (*w).to_owned()).collect(),
+    }
+}
+
+fn origin(entry: &KtstrTestEntry, topology: &Topology, settings: &Settings, config: &VmConfig) -> Origin {
+    let chaos = settings.simulation.as_ref().map(|s| s.chaos_for(entry.name)).unwrap_or_default();
+    let all = Chaos { keep: None, ..chaos.clone() };
+    let duration = Duration::from_secs(entry.duration_s);
+    let plan = chaos.plan_on(topology, duration);
+    Origin {
+        seed: config.seed,
+        perturbed: if plan.len() > READ { Vec::new() } else { plan.iter().map(ToString::to_string).collect() },
+        chaos: chaos.to_string(),
+        perturbations: all.plan_on(topology, duration).len(),
+        kernel: config.kernel.clone(),
+        initramfs: config.initramfs.first().cloned().unwrap_or_default(),
     }
 }
 
@@ -186,7 +215,20 @@ fn configure(
     cast: Cast,
     accel: Accel,
 ) -> anyhow::Result<VmConfig> {
-    let nonce = fresh_nonce()?;
+    // What is part of a simulated machine's stream is decided by its seed.
+    let simulation = settings.simulation.clone().map_err(|e| anyhow::Error::new(HarnessFault::new(e)))?;
+    let nonce = if accel == Accel::Sim { Nonce(simulation.nonce_for(entry.name)) } else { fresh_nonce()? };
+    let chaos = simulation.chaos_for(entry.name);
+    if chaos.level != Level::Off && accel != Accel::Sim {
+        return Err(anyhow::Error::new(HarnessFault::new(format!(
+            "KTSTR_CHAOS is set, and on {accel} nothing could be repeated; set KTSTR_ACCEL=sim, or unset it"
+        ))));
+    }
+    if settings.gdb.is_some() && accel == Accel::Kvm {
+        return Err(anyhow::Error::new(HarnessFault::new(
+            "KTSTR_GDB is set, and only QEMU lets a debugger in; set KTSTR_ACCEL=sim or tcg, or unset it",
+        )));
+    }
     let base = base_layer(entry, kernel, &cast)?;
     let params = GuestParams {
         schema: ktstr_guest_init::PARAMS_SCHEMA,
@@ -199,7 +241,8 @@ fn configure(
         staged: cast.staged,
         scheduler_name: entry.scheduler.name.to_owned(),
         workload_root_cgroup: entry.workload_root_cgroup.or(entry.scheduler.cgroup_parent).map(str::to_owned),
-        env: guest_env(),
+        chaos,
+        env: if accel == Accel::Sim { Vec::new() } else { guest_env() },
     };
     let parameters = serde_json::to_vec(&params).context("failed to encode the guest's parameters")?;
     let kernel_image = kernel.vmlinux.clone().unwrap_or_else(|| kernel.image.clone());
@@ -212,8 +255,15 @@ fn configure(
         topology: topology.clone(),
         memory_mib,
         nonce,
-        deadlines: deadlines(entry, topology),
+        deadlines: match (accel, &settings.gdb) {
+            // Who looks around in a stopped machine takes their time.
+            (_, Some(_)) => deadlines(entry, topology).times(u32::MAX),
+            (Accel::Sim, None) => deadlines(entry, topology).times(SIMULATED),
+            (Accel::Kvm | Accel::Tcg, None) => deadlines(entry, topology),
+        },
+        gdb: settings.gdb.clone(),
         accel,
+        seed: simulation.seed_for(entry.name),
         performance: entry.performance_mode.then(|| Performance { lock_dir: settings.lock_dir.clone() }),
         verbose: settings.verbose,
         spoil: spoil_from_env(),
@@ -236,6 +286,19 @@ fn keep_stream(run: &VmRun) {
     }
 }
 
+/// `KTSTR_SIM_KEEP`: what two runs of one seed are compared by.
+fn keep_simulation(run: &VmRun, settings: &Settings) -> anyhow::Result<()> {
+    let (Some(dir), Some(_)) = (&settings.sim_keep, &run.digest) else {
+        return Ok(());
+    };
+    let write = |name: &str, bytes: &[u8]| {
+        let path = dir.join(name);
+        std::fs::write(&path, bytes).with_context(|| format!("failed to write {} (KTSTR_SIM_KEEP)", path.display()))
+    };
+    write("console", &run.whole_console)?;
+    write("stream", &run.stream)
+}
+
 /// `KTSTR_SPOIL`, for tests of the harness itself: whatever it says can only turn a pass into a failure.
 fn spoil_from_env() -> Spoil {
     let text = std::env::var("KTSTR_SPOIL").unwrap_or_default();
@@ -244,6 +307,7 @@ fn spoil_from_env() -> Spoil {
         "topology" => value.parse().map_or(Spoil::Nothing, Spoil::Topology),
         "flip" => value.parse().map_or(Spoil::Nothing, Spoil::FlipByte),
         "cut" => value.parse().map_or(Spoil::Nothing, Spoil::CutAt),
+        "slow-console" => value.parse().map_or(Spoil::Nothing, Spoil::SlowConsole),
         "kill-monitor" => Spoil::KillMonitor,
         "flip-parameter" => value.parse().map_or(Spoil::Nothing, Spoil::FlipParameter),
         "cut-parameters" => value.parse().map_or(Spoil::Nothing, Spoil::CutParameters),
@@ -269,7 +333,7 @@ fn base_layer(entry: &KtstrTestEntry, kernel: &FoundKernel, cast: &Cast) -> anyh
         .context("failed to pack the guest's files")
 }
 
-/// What the guest's process sees of the host's environment: how much it should say, and nothing that varies by chance.
+/// What the guest's process sees of the host's environment: how much it should say. A simulated one sees nothing of it.
 fn guest_env() -> Vec<(String, String)> {
     ["RUST_BACKTRACE", "RUST_LOG", "KTSTR_LOG_PASSES"]
         .iter()

@@ -102,6 +102,18 @@ fn add_attempt(record: &mut SidecarRecord, attempt: &Attempt, verdict: Verdict) 
         record.scheduler_binary_hash = ktstr_kernel::cache::sha256_file(&scheduler.path).ok();
     }
     record.overcommit = attempt.overcommit;
+    if let Some(origin) = &attempt.origin {
+        let hash = |path: &Path| ktstr_kernel::cache::sha256_file(path).ok();
+        record.seed = Some(origin.seed);
+        record.chaos = Some(origin.chaos.clone());
+        record.perturbations = Some(origin.perturbations);
+        record.perturbed.clone_from(&origin.perturbed);
+        record.kernel_hash = hash(&origin.kernel);
+        record.initramfs_hash = origin.initramfs.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        record.qemu_version = ktstr_vmm::qemu_version();
+        record.binary_hash = std::env::current_exe().ok().and_then(|path| hash(&path));
+        record.digest = attempt.run.as_ref().and_then(|run| run.digest.clone());
+    }
     let Some(run) = &attempt.run else { return };
     record.phases_us.clone_from(&run.phases_us);
     record.exits.clone_from(&run.exits);

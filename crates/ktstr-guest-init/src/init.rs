@@ -4,6 +4,7 @@ use crate::link::Link;
 use crate::params::{GuestParams, PARAMS_SCHEMA};
 use crate::{kmsg, mount, params, port, power, readback, reaper};
 use anyhow::{Context as _, Result, bail};
+use ktstr_scenario::chaos::Perturbers;
 use ktstr_scenario::{Ctx, CtxParams, SchedulerControl, TestBody};
 use ktstr_verdict::{AssertResult, HarnessFault, Outcome};
 use ktstr_wire::{Hello, Message, Nonce, PanicReport, SCHEMA, Stage, TestReport};
@@ -41,6 +42,7 @@ pub fn run(resolve: &dyn Fn(&str) -> Option<TestBody>) -> ! {
         Err((stage, e)) => TestReport { ok: None, err: Some(format!("{e:#}")), stage },
     };
     kmsg::send_all(&link);
+    link.send(&Message::Phase(epilogue()));
     link.send(&Message::Outcome(report));
     link.bye();
     power::off()
@@ -90,7 +92,7 @@ fn live(
     let control = Arc::new(SchedulerControl::new(params.scheduler.clone(), params.staged.clone(), say));
     control.begin().map_err(|e| (Stage::Scheduler, e))?;
     link.send(&Message::Phase("test".into()));
-    let report = call(params, body, &control);
+    let report = perturbed(params, body, &control).map_err(init)?;
     link.send(&Message::Phase("test-end".into()));
     control.end();
     Ok(report)
@@ -129,6 +131,13 @@ fn clock_ns() -> u64 {
     u64::try_from(clock.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(clock.tv_nsec).unwrap_or(0)
 }
 
+/// Two figures that no two different runs share: a simulated run that strayed anywhere is known by them.
+fn epilogue() -> String {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let switches = stat.lines().find_map(|line| line.strip_prefix("ctxt ")).unwrap_or("unknown");
+    format!("end: {} ns, {switches} context switches", clock_ns())
+}
+
 fn prepare(params: &GuestParams) {
     for (name, value) in &params.env {
         // SAFETY: the constructor runs before `main`, and no other thread has been started yet.
@@ -138,6 +147,15 @@ fn prepare(params: &GuestParams) {
     let unlimited = rustix::process::Rlimit { current: None, maximum: None };
     let _ = rustix::process::setrlimit(rustix::process::Resource::Memlock, unlimited);
     reaper::start();
+}
+
+/// The test function, among the perturbations that the host asked for.
+fn perturbed(params: &GuestParams, body: TestBody, control: &Arc<SchedulerControl>) -> Result<TestReport> {
+    let plan = params.chaos.plan_on(&params.topology, Duration::from_millis(params.duration_ms));
+    let perturbers = Perturbers::start(&plan)?;
+    let report = call(params, body, control);
+    drop(perturbers);
+    Ok(report)
 }
 
 fn call(params: &GuestParams, body: TestBody, control: &Arc<SchedulerControl>) -> TestReport {

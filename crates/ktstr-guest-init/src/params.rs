@@ -2,6 +2,7 @@
 
 use crate::port;
 use anyhow::{Context as _, Result};
+use ktstr_scenario::chaos::Chaos;
 use ktstr_scenario::{Assert, Attachable};
 use ktstr_topology::Topology;
 use ktstr_wire::{PARAMS_PATH, unseal};
@@ -33,6 +34,9 @@ pub struct GuestParams {
     pub scheduler_name: String,
     /// Cgroup below the root that workloads live in.
     pub workload_root_cgroup: Option<String>,
+    /// Perturbations of a simulated run.
+    #[serde(default)]
+    pub chaos: Chaos,
     /// Environment of the test.
     pub env: Vec<(String, String)>,
 }

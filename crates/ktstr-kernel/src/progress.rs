@@ -50,6 +50,14 @@ impl Console {
         }
     }
 
+    /// One line of result on standard output, clear of the bar.
+    pub fn print(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| println!("{line}")),
+            None => println!("{line}"),
+        }
+    }
+
     /// Whether this step was announced already; it is remembered.
     fn is_repeated(&self, what: &str) -> bool {
         let mut last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -5,6 +5,7 @@ mod affinity;
 mod assert;
 mod canned;
 mod cgroup;
+pub mod chaos;
 pub mod children;
 mod claim;
 mod cpuset;

@@ -47,6 +47,33 @@ pub struct SidecarRecord {
     pub accelerator: Option<String>,
     /// Why it was taken.
     pub accelerator_why: Option<String>,
+    /// What a simulated run was drawn from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// SHA-256 of all that a simulated machine wrote and said: the same seed gives the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Level of its perturbations, and which of them were kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chaos: Option<String>,
+    /// How many perturbations the seed drew, those left out included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub perturbations: Option<usize>,
+    /// Those that were kept, in words, when they are few.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub perturbed: Vec<String>,
+    /// SHA-256 of the kernel image that was booted, for a simulated run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel_hash: Option<String>,
+    /// What names the guest's files by their content: binary, libraries, scheduler; for a simulated run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initramfs_hash: Option<String>,
+    /// Version of the QEMU that simulated it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qemu_version: Option<String>,
+    /// SHA-256 of the test's own binary, for a simulated run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub binary_hash: Option<String>,
     /// Guest CPUs for each host CPU.
     pub overcommit: f64,
     /// Name of the payload.

@@ -50,9 +50,7 @@ pub fn choose_accel(wanted: Option<&str>) -> Result<AccelChoice> {
             None => choice(Accel::Kvm, "asked for"),
             Some(why) => bail!("KTSTR_ACCEL=kvm, and no guest can run here: {why}; unset it or set it to tcg"),
         },
-        Some("sim") => {
-            bail!("KTSTR_ACCEL=sim is not supported yet: unset it or set it to tcg or kvm")
-        }
+        Some("sim") => choice(Accel::Sim, "asked for"),
         Some(other) => {
             bail!("KTSTR_ACCEL={other} is not an accelerator: use auto, kvm, tcg or sim")
         }

@@ -1,5 +1,6 @@
 //! The kernel's command line (kernel: Documentation/admin-guide/kernel-parameters.txt).
 
+use crate::accel::Accel;
 use crate::config::VmConfig;
 use ktstr_wire::PORT;
 
@@ -38,7 +39,9 @@ pub fn kernel_command_line(config: &VmConfig, monitor: Monitor) -> String {
         Monitor::Kvm => KVM,
     };
     let mut words: Vec<String> = ALWAYS.iter().chain(own).map(|w| (*w).to_owned()).collect();
-    words.push(if config.verbose { "loglevel=7" } else { "quiet" }.to_owned());
+    // How much somebody wants to see must not change what a simulated machine does.
+    let talkative = config.verbose && config.accel != Accel::Sim;
+    words.push(if talkative { "loglevel=7" } else { "quiet" }.to_owned());
     words.push(format!("ktstr.port={PORT:#x}"));
     words.extend(config.cmdline_extra.iter().cloned());
     words.join(" ")
@@ -47,6 +50,14 @@ pub fn kernel_command_line(config: &VmConfig, monitor: Monitor) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_simulated_machine_s_line_is_the_same_however_much_is_shown() {
+        let line =
+            |verbose, accel| kernel_command_line(&VmConfig { verbose, accel, ..VmConfig::default() }, Monitor::Qemu);
+        assert_eq!(line(true, Accel::Sim), line(false, Accel::Sim));
+        assert_ne!(line(true, Accel::Tcg), line(false, Accel::Tcg));
+    }
 
     #[test]
     fn the_line_of_a_plain_machine() {

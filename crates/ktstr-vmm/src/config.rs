@@ -27,10 +27,14 @@ pub struct VmConfig {
     pub deadlines: Deadlines,
     /// Who executes it.
     pub accel: Accel,
+    /// What all chance of a simulated machine is drawn from; the other accelerators do not look at it.
+    pub seed: u64,
     /// Performance mode (kvm): huge pages, and host CPUs of its own.
     pub performance: Option<Performance>,
     /// Console to stderr, and talkative.
     pub verbose: bool,
+    /// Where QEMU waits for a debugger before the first instruction: a port of this host, or the path of a socket.
+    pub gdb: Option<String>,
     /// A fault to inject, for tests of the harness.
     pub spoil: Spoil,
 }
@@ -61,6 +65,8 @@ pub enum Spoil {
     CutParameters(usize),
     /// Lets the thread of the CPU that speaks first panic (kvm).
     PanicCpu,
+    /// Reads the console late: once in so many milliseconds (QEMU).
+    SlowConsole(u64),
     /// Kills the monitor when the test begins.
     KillMonitor,
     /// Answers with a stream kept from an earlier attempt.
@@ -98,8 +104,10 @@ impl Default for VmConfig {
             nonce: Nonce(0),
             deadlines: Deadlines::default(),
             accel: Accel::Tcg,
+            seed: 0,
             performance: None,
             verbose: false,
+            gdb: None,
             spoil: Spoil::Nothing,
         }
     }

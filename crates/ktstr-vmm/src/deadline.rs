@@ -29,6 +29,18 @@ pub enum Phase {
 }
 
 impl Deadlines {
+    /// All limits this many times as long.
+    #[must_use]
+    pub fn times(&self, factor: u32) -> Self {
+        let longer = |limit: Duration| limit.saturating_mul(factor);
+        Self {
+            boot: longer(self.boot),
+            attach: longer(self.attach),
+            test: longer(self.test),
+            shutdown: longer(self.shutdown),
+        }
+    }
+
     /// The limit of one phase.
     #[must_use]
     pub const fn of(&self, phase: Phase) -> Duration {

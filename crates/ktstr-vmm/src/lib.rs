@@ -23,5 +23,5 @@ pub use cmdline::{Monitor, kernel_command_line};
 pub use config::{Performance, Spoil, VmConfig};
 pub use deadline::{Deadlines, Phase};
 pub use kvm::{AcpiTable, CpuVendor, acpi_tables, cpuid};
-pub use tcg::{QEMU_PACKAGE, QEMU_PROGRAM, qemu_arguments};
+pub use tcg::{QEMU_PACKAGE, QEMU_PROGRAM, qemu_arguments, qemu_version};
 pub use vm::{HostDelay, Vm, VmEnd, VmRun};

@@ -7,17 +7,27 @@ use crate::kvm::{self, Why};
 use crate::tcg::{Monitor, Pipes};
 use crate::vm::{HostDelay, VmEnd};
 use anyhow::Result;
-use ktstr_verdict::{HarnessFault, PerfModeUnavailable};
+use ktstr_verdict::PerfModeUnavailable;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Read;
 use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Release},
+};
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How often a console that is a file is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// One of the accelerators, at work.
 pub(crate) enum Running {
-    /// A child process and the threads that read what it writes.
-    Qemu { monitor: Monitor, readers: Vec<JoinHandle<()>> },
+    /// A child process and the threads that read what it writes; a simulated machine knows nothing of the host's time.
+    Qemu { monitor: Monitor, readers: Vec<JoinHandle<()>>, simulated: bool },
     /// Threads of this process.
     Kvm(kvm::Machine),
 }
@@ -29,15 +39,19 @@ impl Running {
             Accel::Tcg | Accel::Sim if config.performance.is_some() => {
                 Err(anyhow::Error::new(PerfModeUnavailable::new("performance mode needs the kvm accelerator")))
             }
-            Accel::Tcg => {
+            Accel::Tcg | Accel::Sim => {
                 let (monitor, pipes) = Monitor::start(config)?;
-                Ok(Self::Qemu { monitor, readers: start_readers(pipes, events) })
+                let simulated = config.accel == Accel::Sim;
+                let every = match config.spoil {
+                    Spoil::SlowConsole(ms) => Duration::from_millis(ms),
+                    _ => Duration::ZERO,
+                };
+                Ok(Self::Qemu { monitor, readers: start_readers(pipes, events, simulated, every), simulated })
             }
             Accel::Kvm => {
                 let sink = EventSink::new(events.clone(), config.spoil == Spoil::PanicCpu);
                 Ok(Self::Kvm(kvm::Machine::start(config, sink)?))
             }
-            Accel::Sim => Err(anyhow::Error::new(HarnessFault::new("accelerator sim is not supported yet"))),
         }
     }
 
@@ -73,6 +87,7 @@ impl Running {
     /// How long its threads ran and waited.
     pub fn delay(&self) -> Option<HostDelay> {
         match self {
+            Self::Qemu { simulated: true, .. } => None,
             Self::Qemu { monitor, .. } => read_delay(monitor.pid(), |_| true),
             Self::Kvm(_) => read_delay(std::process::id(), |name| name.starts_with("vcpu")),
         }
@@ -97,6 +112,8 @@ impl Running {
     /// Host CPUs that a guest CPU can count on at once, at most 1.
     pub fn vcpu_share(&self, guest_cpus: u32) -> f64 {
         let host = match self {
+            // Its time is that of its own instructions: nobody waits for the host.
+            Self::Qemu { simulated: true, .. } => return 1.0,
             // One host thread serves all CPUs of the guest in turn.
             Self::Qemu { .. } => 1,
             Self::Kvm(_) => crate::host::HostTopology::detect().cpus,
@@ -109,20 +126,66 @@ fn ended(status: ExitStatus) -> VmEnd {
     if status.success() { VmEnd::PoweredOff } else { VmEnd::MonitorDied { status: status.to_string() } }
 }
 
-fn start_readers(pipes: Pipes, sender: &Sender<Event>) -> Vec<JoinHandle<()>> {
+fn start_readers(pipes: Pipes, sender: &Sender<Event>, simulated: bool, every: Duration) -> Vec<JoinHandle<()>> {
     let Pipes { console, channel, stderr } = pipes;
+    let ended = Arc::new(AtomicBool::new(!simulated));
+    let console = Followed { file: console, ended: Arc::clone(&ended) };
     vec![
-        reader(channel, sender.clone(), Event::Channel),
-        reader(console, sender.clone(), Event::Console),
-        reader(stderr, sender.clone(), Event::Stderr),
+        reader(channel, sender.clone(), Event::Channel, Duration::ZERO),
+        reader(console, sender.clone(), Event::Console, every),
+        reader(UntilItEnds { pipe: stderr, ended }, sender.clone(), Event::Stderr, Duration::ZERO),
     ]
 }
 
-fn reader(mut from: impl Read + Send + 'static, sender: Sender<Event>, wrap: fn(Vec<u8>) -> Event) -> JoinHandle<()> {
+/// A file that grows for as long as the monitor lives; a pipe, when that is taken for ended from the start.
+struct Followed {
+    file: File,
+    ended: Arc<AtomicBool>,
+}
+
+impl Read for Followed {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            // In this order: what was written before the end is there after it.
+            let ended = self.ended.load(Acquire);
+            let read = self.file.read(buffer)?;
+            if read > 0 || ended {
+                return Ok(read);
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+}
+
+/// The pipe that closes last, with the monitor's process.
+struct UntilItEnds<R> {
+    pipe: R,
+    ended: Arc<AtomicBool>,
+}
+
+impl<R: Read> Read for UntilItEnds<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.pipe.read(buffer)
+    }
+}
+
+impl<R> Drop for UntilItEnds<R> {
+    fn drop(&mut self) {
+        self.ended.store(true, Release);
+    }
+}
+
+fn reader(
+    mut from: impl Read + Send + 'static,
+    sender: Sender<Event>,
+    wrap: fn(Vec<u8>) -> Event,
+    every: Duration,
+) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let quota = Quota::default();
         let mut buffer = vec![0; 64 << 10];
         loop {
+            std::thread::sleep(every);
             match from.read(&mut buffer) {
                 Ok(0) => break,
                 // Read on, so that the machine is not held up.

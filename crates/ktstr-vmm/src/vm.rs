@@ -1,11 +1,13 @@
 //! The machine's life: start, phases with their deadlines, end. Whatever came out is handed back, whole or not.
 
+use crate::accel::Accel;
 use crate::config::{Spoil, VmConfig};
 use crate::deadline::Phase;
 use crate::event::Event;
 use crate::running::Running;
 use anyhow::Result;
 use ktstr_wire::{Message, Transcript, When};
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -81,6 +83,11 @@ pub struct VmRun {
     pub test_delay: HostDelay,
     /// Host CPUs that a guest CPU can count on at once, at most 1.
     pub vcpu_share: f64,
+    /// Of a simulated machine that ended by itself: SHA-256 over the SHA-256 of all it wrote to its console and that of all it
+    /// said. The same seed gives the same digest.
+    pub digest: Option<String>,
+    /// The whole console, kept when the machine was simulated, so that two runs can be compared.
+    pub whole_console: Vec<u8>,
 }
 
 /// A machine that has not been started.
@@ -131,6 +138,7 @@ struct Life<'a> {
     raw_bytes: u64,
     seen: usize,
     console: Vec<u8>,
+    whole_console: Vec<u8>,
     stderr: Vec<u8>,
     host_delay: HostDelay,
     before_test: HostDelay,
@@ -151,6 +159,7 @@ impl<'a> Life<'a> {
             raw_bytes: 0,
             seen: 0,
             console: Vec::new(),
+            whole_console: Vec::new(),
             stderr: Vec::new(),
             host_delay: HostDelay::default(),
             before_test: HostDelay::default(),
@@ -199,6 +208,9 @@ impl<'a> Life<'a> {
                     eprint!("{}", String::from_utf8_lossy(&bytes));
                 }
                 keep_tail(&mut self.console, &bytes, CONSOLE_KEPT);
+                if self.config.accel == Accel::Sim {
+                    self.whole_console.extend_from_slice(&bytes);
+                }
             }
             Event::Stderr(bytes) => keep_tail(&mut self.stderr, &bytes, STDERR_KEPT),
         }
@@ -224,6 +236,7 @@ impl<'a> Life<'a> {
             | Spoil::Topology(_)
             | Spoil::FlipParameter(_)
             | Spoil::CutParameters(_)
+            | Spoil::SlowConsole(_)
             | Spoil::KillMonitor
             | Spoil::PanicCpu => {}
         }
@@ -282,7 +295,11 @@ impl<'a> Life<'a> {
     fn finish(mut self, end: VmEnd) -> VmRun {
         self.phases_us.insert(format!("{:?}", self.phase).to_lowercase(), micros(self.phase_start.elapsed()));
         self.phases_us.insert("total".into(), micros(self.start.elapsed()));
+        let simulated = self.config.accel == Accel::Sim && end == VmEnd::PoweredOff;
+        let digest = simulated.then(|| digest(&self.whole_console, &self.stream));
         VmRun {
+            digest,
+            whole_console: self.whole_console,
             end,
             transcript: self.transcript,
             stream: self.stream,
@@ -295,6 +312,18 @@ impl<'a> Life<'a> {
             vcpu_share: self.running.vcpu_share(self.config.topology.total_cpus()),
         }
     }
+}
+
+/// Of each by itself first: which of the two the host reads sooner is chance.
+fn digest(console: &[u8], stream: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut both = Sha256::new();
+    both.update(Sha256::digest(console));
+    both.update(Sha256::digest(stream));
+    both.finalize().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -1,5 +1,6 @@
 //! From a [`VmConfig`] to QEMU's arguments. Pure.
 
+use crate::accel::Accel;
 use crate::cmdline::{Monitor, kernel_command_line};
 use crate::config::VmConfig;
 use ktstr_topology::{ApicLayout, Topology};
@@ -14,6 +15,12 @@ pub(crate) const FD_INITRD: i32 = 202;
 /// Largest APIC id without interrupt remapping (SDM volume 3, 10.12: 8-bit destinations).
 const MAX_APIC_ID: u32 = 254;
 
+/// Virtual time: 2 ns for each instruction, so a CPU of 500 MIPS, and a jump where all CPUs are idle (QEMU: docs/devel/tcg-icount.rst).
+/// Of the shifts 0 to 5 this one boots a stock kernel soonest.
+const ICOUNT: &str = "shift=1,sleep=off";
+/// The date of every simulated machine, and a clock that goes by virtual time.
+const RTC: &str = "base=2026-01-01,clock=vm";
+
 /// The whole argument list, the program's name aside.
 ///
 /// # Errors
@@ -25,9 +32,14 @@ pub fn qemu_arguments(config: &VmConfig, built: &Topology) -> Result<Vec<String>
     add(&["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
     // q35 knows dies, microvm does not. One thread: with several, live code patching of stock kernels oopses now and then.
     add(&["-machine", "q35", "-accel", "tcg,thread=single"]);
+    let simulated = config.accel == Accel::Sim;
+    if simulated {
+        add(&["-icount", ICOUNT, "-rtc", RTC, "-seed", &config.seed.to_string()]);
+    }
     // Only an Intel guest derives caches and dies from the leaves QEMU synthesises.
     let l3 = if built.llc_level() == 3 { "" } else { ",l3-cache=off" };
-    add(&["-cpu", &format!("max,vendor=GenuineIntel{l3}")]);
+    let chance = if simulated { ",-rdrand,-rdseed" } else { "" };
+    add(&["-cpu", &format!("max,vendor=GenuineIntel{l3}{chance}")]);
     let (nodes, llcs) = (built.numa_nodes, built.llcs);
     let dies = llcs / nodes;
     add(&[
@@ -60,6 +72,14 @@ pub fn qemu_arguments(config: &VmConfig, built: &Topology) -> Result<Vec<String>
     add(&["-device", &format!("isa-debugcon,iobase={PORT:#x},readback={PORT_READY:#x},chardev=channel")]);
     add(&["-kernel", &config.kernel.to_string_lossy(), "-initrd", &format!("/proc/self/fd/{FD_INITRD}")]);
     add(&["-append", &kernel_command_line(config, Monitor::Qemu)]);
+    if let Some(place) = &config.gdb {
+        // Only this host may connect: a debugger can do anything with the process.
+        let listen = match place.parse::<u16>() {
+            Ok(port) => format!("tcp:127.0.0.1:{port}"),
+            Err(_) => format!("unix:{},server=on,wait=off", place.replace(',', ",,")),
+        };
+        add(&["-gdb", &listen, "-S"]);
+    }
     Ok(args)
 }
 
@@ -91,6 +111,25 @@ mod tests {
         let topology: Topology = "2n4l2c2t".parse().unwrap();
         let config = VmConfig { memory_mib: 1001, ..VmConfig::default() };
         insta::assert_snapshot!(qemu_arguments(&config, &topology).unwrap().join("\n"));
+    }
+
+    #[test]
+    fn a_simulated_machine_has_its_own_time_and_chance() {
+        let config = VmConfig { accel: Accel::Sim, seed: 7, ..VmConfig::default() };
+        let line = qemu_arguments(&config, &config.topology).unwrap().join(" ");
+        for part in ["-icount shift=1,sleep=off", "clock=vm", "-seed 7", "-rdrand,-rdseed", "thread=single"] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+    }
+
+    #[test]
+    fn a_debugger_is_waited_for_on_this_host_alone() {
+        let line = |place: &str| {
+            let config = VmConfig { gdb: Some(place.into()), ..VmConfig::default() };
+            qemu_arguments(&config, &config.topology).unwrap().join(" ")
+        };
+        assert!(line("1234").ends_with("-gdb tcp:127.0.0.1:1234 -S"), "{}", line("1234"));
+        assert!(line("/a,b").ends_with("-gdb unix:/a,,b,server=on,wait=off -S"), "{}", line("/a,b"));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The QEMU process: started, fed, and never left behind.
 
 use super::args::{FD_CHANNEL, FD_CONSOLE, FD_INITRD, qemu_arguments};
+use crate::accel::Accel;
 use crate::config::{Spoil, VmConfig};
 use crate::initramfs::cpio;
 use anyhow::{Context as _, Result};
 use ktstr_verdict::{KernelUnavailable, ResourceContention};
 use ktstr_wire::PARAMS_PATH;
+use rustix::process::{Resource, Rlimit};
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -17,8 +19,12 @@ pub const QEMU_PROGRAM: &str = "qemu-system-x86_64";
 /// The Debian package that brings it.
 pub const QEMU_PACKAGE: &str = "qemu-system-x86";
 
+/// Bytes that a simulated machine may write to its console before it is ended; its memory is this process's.
+const CONSOLE_BYTES: u64 = 512 << 20;
+
 /// The reading ends of what the machine writes.
 pub(crate) struct Pipes {
+    /// A pipe, or a simulated machine's file.
     pub console: File,
     pub channel: File,
     pub stderr: ChildStderr,
@@ -37,7 +43,8 @@ impl Monitor {
             _ => &config.topology,
         };
         let args = qemu_arguments(config, built)?;
-        let (console_read, console_write) = pipe()?;
+        let simulated = config.accel == Accel::Sim;
+        let (console_read, console_write) = if simulated { written_at_once()? } else { pipe()? };
         let (channel_read, channel_write) = pipe()?;
         let initrd = initrd(config)?;
         let inherited = [
@@ -56,6 +63,10 @@ impl Monitor {
                     return Err(std::io::Error::from_raw_os_error(libc::ESRCH));
                 }
                 rustix::process::setpgid(None, None)?;
+                if simulated {
+                    let limit = Rlimit { current: Some(CONSOLE_BYTES), maximum: Some(CONSOLE_BYTES) };
+                    rustix::process::setrlimit(Resource::Fsize, limit)?;
+                }
                 for (from, to) in inherited {
                     if libc::dup2(from, to) < 0 {
                         return Err(std::io::Error::last_os_error());
@@ -92,6 +103,14 @@ impl Drop for Monitor {
     }
 }
 
+/// What QEMU says its version is; part of what decides a simulated run.
+#[must_use]
+pub fn qemu_version() -> Option<String> {
+    let output = Command::new(QEMU_PROGRAM).arg("--version").stdin(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().next().map(|line| line.trim_start_matches("QEMU emulator version ").to_owned())
+}
+
 fn start_error(e: std::io::Error) -> anyhow::Error {
     match e.kind() {
         std::io::ErrorKind::NotFound => anyhow::Error::new(KernelUnavailable::new(
@@ -103,6 +122,14 @@ fn start_error(e: std::io::Error) -> anyhow::Error {
         }
         _ => anyhow::Error::new(e).context(format!("failed to start {QEMU_PROGRAM}")),
     }
+}
+
+/// A file instead of a pipe: QEMU's UART waits in virtual time where a pipe is full, and how soon that is emptied is the host's.
+fn written_at_once() -> Result<(OwnedFd, OwnedFd)> {
+    let made = rustix::fs::memfd_create("ktstr-console", rustix::fs::MemfdFlags::CLOEXEC);
+    let file = made.context("failed to create the console's file")?;
+    let same = file.try_clone().context("failed to create the console's file")?;
+    Ok((file, same))
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd)> {

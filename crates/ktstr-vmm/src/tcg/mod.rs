@@ -4,6 +4,6 @@ mod args;
 mod child;
 
 pub use args::qemu_arguments;
-pub use child::{QEMU_PACKAGE, QEMU_PROGRAM};
+pub use child::{QEMU_PACKAGE, QEMU_PROGRAM, qemu_version};
 
 pub(crate) use child::{Monitor, Pipes};

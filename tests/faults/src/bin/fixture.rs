@@ -16,6 +16,8 @@ mod shaping;
 mod steps;
 #[path = "fixture/work.rs"]
 mod work_types;
+#[path = "fixture/simulation.rs"]
+mod simulation;
 
 declare_scheduler!(BPFLAND, { name = "bpfland", binary = "scx_bpfland" });
 declare_scheduler!(SLEEPER, { name = "sleep", binary = "a-scheduler-that-does-not-exist", sched_args = ["600"] });

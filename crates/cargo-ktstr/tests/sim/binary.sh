@@ -1,0 +1,51 @@
+#!/bin/sh
+# Stands for a test binary: the same protocol, and no machine. What it writes is decided by its environment alone, but for
+# the test `wavers`, which counts its runs.
+here=$(dirname "$0")
+case "$1" in
+--list)
+    printf 'ktstr/steady: test\nktstr/wavers: test\nktstr/on_the_host: test\nktstr/fails_by_chance: test\nplain: test\n'
+    exit 0
+    ;;
+esac
+case "$1" in
+--ktstr-test-fn=*) test=${1#--ktstr-test-fn=} ;;
+*) test=${2#ktstr/} ;;
+esac
+seed=${KTSTR_SEED:-1} chaos=${KTSTR_CHAOS:-off} keep=${KTSTR_CHAOS_KEEP:-all}
+said="seed $seed chaos $chaos keep $keep"
+passed=true message= code=0 outcomes='{"pass":null}'
+case "$test" in
+wavers)
+    echo again >>"$here/count"
+    said="$said run $(wc -l <"$here/count")"
+    ;;
+on_the_host)
+    echo '{"test_name":"on_the_host","passed":true}' >"$KTSTR_SIDECAR_DIR/a.ktstr.json"
+    exit 0
+    ;;
+fails_by_chance)
+    # Two perturbations of the list together, with one seed in five.
+    both=0
+    [ "$keep" = all ] || { "$here/holds" "$keep" 17 && "$here/holds" "$keep" 40; } || both=1
+    [ "$chaos" = off ] || said="$said, perturbed"
+    if [ "$chaos" != off ] && [ $((seed % 5)) = 3 ] && [ "$both" = 0 ]; then
+        passed=false code=1 message="a worker stood still for $((seed * 7)) ms" outcomes="{\"fail\":{\"detail\":{\"kind\":\"progress\",\"message\":\"$message\"}}}"
+    fi
+    ;;
+esac
+[ -z "$KTSTR_GDB" ] || said="$said gdb $KTSTR_GDB"
+[ "$keep" = all ] && words=$chaos || words="$chaos, only $keep"
+printf '%s\n' "$said" >"$KTSTR_SIM_KEEP/console"
+: >"$KTSTR_SIM_KEEP/stream"
+digest=$(sha256sum <"$KTSTR_SIM_KEEP/console" | cut -d' ' -f1)
+kernel=$(sha256sum <"$KTSTR_KERNEL" | cut -d' ' -f1)
+binary=$(sha256sum <"$0" | cut -d' ' -f1)
+[ "$outcomes" = '{"pass":null}' ] && outcomes='"pass"'
+cat >"$KTSTR_SIDECAR_DIR/a.ktstr.json" <<END
+{"test_name":"$test","topology":"1n1l2c1t","scheduler":"eevdf","accelerator":"sim","kernel_label":"6.18","passed":$passed,
+"seed":$seed,"chaos":"$words","perturbations":64,"digest":"$digest","message":"$message","outcomes":[$outcomes],
+"qemu_version":"$QEMU_HERE","binary_hash":"$binary","kernel_hash":"$kernel","initramfs_hash":"i",
+"cgroups":[{"name":"a","workers":1,"iterations":1,"max_gap_ms":1.0,"spread_pct":0.0,"migrations":$((seed % 4)),"p99_wake_us":0.0,"wakes":0,"cpus":[0]}]}
+END
+exit $code
