@@ -2,6 +2,7 @@
 
 mod kernel;
 mod scheduler;
+mod stats;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -32,6 +33,9 @@ enum Command {
     /// Published schedulers: install, list
     #[command(subcommand)]
     Scheduler(scheduler::Scheduler),
+    /// What records say: list, show, summary, list-metrics, show-host
+    #[command(subcommand)]
+    Stats(stats::Stats),
 }
 
 fn main() -> ExitCode {
@@ -49,5 +53,6 @@ fn run(command: &Command) -> Result<()> {
     match command {
         Command::Kernel(kernel) => kernel::run(kernel),
         Command::Scheduler(scheduler) => scheduler::run(scheduler),
+        Command::Stats(stats) => stats::run(stats),
     }
 }

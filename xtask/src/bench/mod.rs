@@ -4,6 +4,7 @@ mod boot;
 mod budget;
 mod kvm;
 mod list;
+mod records;
 mod virtme;
 
 use crate::step::{self, cargo};
@@ -26,6 +27,8 @@ pub enum Bench {
     Budget,
     /// Listing 1,000 tests × 25 presets × 4 kernels against one write of the same bytes
     List,
+    /// Statistics of 100,000 records against reading and parsing the same files
+    Records,
 }
 
 /// Measures, prints, and fails when a promise is broken.
@@ -38,6 +41,7 @@ pub fn run(bench: &Bench) -> Result<()> {
         Bench::BootInside { initrd } => kvm::inside(initrd),
         Bench::Budget => budget::run(),
         Bench::List => list::run(),
+        Bench::Records => records::run(),
     }
 }
 
