@@ -7,7 +7,9 @@ mod demo;
 mod fuzz;
 mod lab;
 mod matrix;
+mod report_check;
 mod setup;
+mod statistics;
 mod step;
 mod topologies;
 
@@ -48,6 +50,10 @@ enum Verb {
     /// Measure what was promised
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Open the sample report in a browser, at two widths and in two colour schemes
+    ReportCheck(report_check::ReportCheck),
+    /// Ask scipy for the answers that the comparison is held against
+    Statistics,
     /// Run the vectors of a directory against the crates
     Conformance {
         /// Directory of JSON files
@@ -75,6 +81,8 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Topologies(options) => topologies::topologies(options),
         Verb::TopologiesInside(options) => topologies::inside(options),
         Verb::Bench(bench) => bench::run(bench),
+        Verb::ReportCheck(options) => report_check::report_check(options),
+        Verb::Statistics => statistics::statistics(),
         Verb::Conformance { dir } => {
             ensure!(conformance::run(dir)?, "conformance vectors failed");
             Ok(())

@@ -1,11 +1,13 @@
 //! `cargo ktstr`: one file for each subcommand.
 
 mod kernel;
+mod perf_delta;
 mod scheduler;
 mod stats;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use ktstr_verdict::Verdict;
 use std::process::ExitCode;
 
 /// cargo passes the subcommand's own name as the first argument.
@@ -33,15 +35,17 @@ enum Command {
     /// Published schedulers: install, list
     #[command(subcommand)]
     Scheduler(scheduler::Scheduler),
-    /// What records say: list, show, summary, list-metrics, show-host
+    /// What records say: list, show, summary, html, list-metrics, show-host
     #[command(subcommand)]
     Stats(stats::Stats),
+    /// Compare two sets of records, figure by figure
+    PerfDelta(perf_delta::PerfDelta),
 }
 
 fn main() -> ExitCode {
     let Cargo::Ktstr(ktstr) = Cargo::parse();
     match run(&ktstr.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(e) => {
             eprintln!("error: {e:#}");
             ExitCode::FAILURE
@@ -49,10 +53,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: &Command) -> Result<()> {
+fn run(command: &Command) -> Result<ExitCode> {
     match command {
-        Command::Kernel(kernel) => kernel::run(kernel),
-        Command::Scheduler(scheduler) => scheduler::run(scheduler),
-        Command::Stats(stats) => stats::run(stats),
+        Command::Kernel(kernel) => kernel::run(kernel)?,
+        Command::Scheduler(scheduler) => scheduler::run(scheduler)?,
+        Command::Stats(stats) => stats::run(stats)?,
+        Command::PerfDelta(options) => {
+            return Ok(match perf_delta::run(options)? {
+                Verdict::Pass | Verdict::Skip => ExitCode::SUCCESS,
+                Verdict::Fail => ExitCode::from(1),
+                Verdict::Inconclusive => ExitCode::from(2),
+            });
+        }
     }
+    Ok(ExitCode::SUCCESS)
 }

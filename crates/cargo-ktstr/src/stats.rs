@@ -2,7 +2,9 @@
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
-use ktstr_sidecar::{METRICS, Row, RowKey, Rows, Scanned, Series, annotations, markdown, metric_of, number, row_json};
+use ktstr_sidecar::{
+    Gathered, METRICS, Report, Row, RowKey, Rows, Scanned, Series, annotations, markdown, metric_of, number, row_json,
+};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,6 +29,17 @@ pub enum Stats {
         #[arg(long)]
         github: bool,
     },
+    /// All of it as one HTML file that opens from disk
+    Html {
+        /// Directory of records; KTSTR_SIDECAR_DIR or the latest run's when left out
+        dir: Option<PathBuf>,
+        /// The file
+        #[arg(short, long, default_value = "ktstr-report.html")]
+        output: PathBuf,
+        /// What it says at the top
+        #[arg(long, default_value = "ktstr report")]
+        title: String,
+    },
     /// Figures that the records hold, with unit, polarity and gates
     ListMetrics(Where),
     /// Hosts that the records come from
@@ -49,6 +62,7 @@ pub fn run(command: &Stats) -> Result<()> {
         Stats::List(place) => list(place),
         Stats::Show { test, place } => show(test, place),
         Stats::Summary { place, github } => summary(place, *github),
+        Stats::Html { dir, output, title } => html(dir.as_deref(), output, title),
         Stats::ListMetrics(place) => list_metrics(place),
         Stats::ShowHost(place) => show_host(place),
     }
@@ -182,6 +196,16 @@ fn summary(place: &Where, github: bool) -> Result<()> {
     } else {
         print!("{}", markdown(&scanned));
     }
+    Ok(())
+}
+
+fn html(dir: Option<&Path>, output: &Path, title: &str) -> Result<()> {
+    let root = directory(dir)?;
+    let scanned = ktstr_sidecar::scan::<Gathered>(&root)?;
+    let page = ktstr_sidecar::html(&Report { title, scanned: &scanned, root: &root });
+    std::fs::write(output, page).with_context(|| format!("failed to write {}", output.display()))?;
+    eprintln!("{} records, {} damaged", scanned.records, scanned.damaged.len());
+    println!("{}", output.display());
     Ok(())
 }
 

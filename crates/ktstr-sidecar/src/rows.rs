@@ -134,7 +134,7 @@ pub struct Row {
 }
 
 impl Row {
-    fn take(&mut self, path: &Path, record: &SidecarRecord) {
+    pub(crate) fn take(&mut self, path: &Path, record: &SidecarRecord) {
         let verdict = record.verdict();
         self.tally.count(verdict);
         self.retries += u64::from(record.attempt > 1);
@@ -168,7 +168,7 @@ impl Row {
         }
     }
 
-    fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         self.tally.add(other.tally);
         self.retries += other.retries;
         for (name, series) in other.figures {

@@ -73,6 +73,17 @@ impl Series {
         })
     }
 
+    /// The values sorted, or, past those that are kept, the middles of their buckets, each as often as it holds one.
+    #[must_use]
+    pub fn spots(&self) -> Vec<f64> {
+        self.values().unwrap_or_else(|| {
+            let each = |(key, count): (&(i8, i32), &u64)| {
+                std::iter::repeat_n(middle(*key), usize::try_from(*count).unwrap_or(usize::MAX))
+            };
+            self.buckets.iter().flat_map(each).collect()
+        })
+    }
+
     /// The smallest and the largest.
     #[must_use]
     pub const fn ends(&self) -> Option<(f64, f64)> {
