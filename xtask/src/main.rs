@@ -7,8 +7,10 @@ mod demo;
 mod fuzz;
 mod lab;
 mod matrix;
+mod report_check;
 mod scenarios;
 mod setup;
+mod statistics;
 mod step;
 mod topologies;
 
@@ -51,6 +53,10 @@ enum Verb {
     /// Measure what was promised
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Open the sample report in a browser, at two widths and in two colour schemes
+    ReportCheck(report_check::ReportCheck),
+    /// Ask scipy for the answers that the comparison is held against
+    Statistics,
     /// Run the vectors of a directory against the crates
     Conformance {
         /// Directory of JSON files
@@ -79,6 +85,8 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::TopologiesInside(options) => topologies::inside(options),
         Verb::Scenarios(options) => scenarios::scenarios(options),
         Verb::Bench(bench) => bench::run(bench),
+        Verb::ReportCheck(options) => report_check::report_check(options),
+        Verb::Statistics => statistics::statistics(),
         Verb::Conformance { dir } => {
             ensure!(conformance::run(dir)?, "conformance vectors failed");
             Ok(())

@@ -50,6 +50,18 @@ const VIRTME_NEEDS: &[Need] = &[
     need(Probe::File("/usr/lib/systemd/systemd-udevd"), "udev", "names the ports of virtme-ng's guests"),
 ];
 
+/// What asking scipy needs.
+const PYTHON_NEEDS: &[Need] = &[
+    need(Probe::Program("python3"), "python3", "runs scipy"),
+    need(Probe::File("/usr/share/doc/python3-venv"), "python3-venv", "an environment of its own for scipy"),
+];
+
+/// What looking at the report needs.
+const BROWSER_NEEDS: &[Need] = &[
+    need(Probe::Program("chromium"), "chromium", "opens the report as a person would"),
+    need(Probe::File("/usr/share/doc/fonts-dejavu-core"), "fonts-dejavu-core", "letters for the screenshots"),
+];
+
 const fn need(probe: Probe, package: &'static str, why: &'static str) -> Need {
     Need { probe, package, why }
 }
@@ -73,6 +85,16 @@ pub fn run_setup() -> Result<()> {
 /// Installs what the bench needs for virtme-ng.
 pub fn run_virtme_setup() -> Result<()> {
     install(VIRTME_NEEDS)
+}
+
+/// Installs what asking scipy needs.
+pub fn run_python_setup() -> Result<()> {
+    install(PYTHON_NEEDS)
+}
+
+/// Installs the browser that the report is looked at in.
+pub fn run_browser_setup() -> Result<()> {
+    install(BROWSER_NEEDS)
 }
 
 fn install(needs: &[Need]) -> Result<()> {

@@ -2,11 +2,14 @@
 
 mod find;
 mod kernel;
+mod perf_delta;
 mod scheduler;
 mod sim;
+mod stats;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use ktstr_verdict::Verdict;
 use std::process::ExitCode;
 
 /// cargo passes the subcommand's own name as the first argument.
@@ -37,6 +40,11 @@ enum Command {
     /// Tests in virtual time, decided by a seed: run, check, search, replay
     #[command(subcommand)]
     Sim(sim::Sim),
+    /// What records say: list, show, summary, html, list-metrics, show-host
+    #[command(subcommand)]
+    Stats(stats::Stats),
+    /// Compare two sets of records, figure by figure
+    PerfDelta(perf_delta::PerfDelta),
 }
 
 fn main() -> ExitCode {
@@ -52,8 +60,17 @@ fn main() -> ExitCode {
 
 fn run(command: &Command) -> Result<ExitCode> {
     match command {
-        Command::Kernel(kernel) => kernel::run(kernel).map(|()| ExitCode::SUCCESS),
-        Command::Scheduler(scheduler) => scheduler::run(scheduler).map(|()| ExitCode::SUCCESS),
-        Command::Sim(sim) => sim::run(sim),
+        Command::Kernel(kernel) => kernel::run(kernel)?,
+        Command::Scheduler(scheduler) => scheduler::run(scheduler)?,
+        Command::Sim(sim) => return sim::run(sim),
+        Command::Stats(stats) => stats::run(stats)?,
+        Command::PerfDelta(options) => {
+            return Ok(match perf_delta::run(options)? {
+                Verdict::Pass | Verdict::Skip => ExitCode::SUCCESS,
+                Verdict::Fail => ExitCode::from(1),
+                Verdict::Inconclusive => ExitCode::from(2),
+            });
+        }
     }
+    Ok(ExitCode::SUCCESS)
 }

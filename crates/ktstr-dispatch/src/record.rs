@@ -71,10 +71,16 @@ fn record_of(o: &Outline<'_>) -> SidecarRecord {
     record.run_id = std::env::var("KTSTR_RUN_EPOCH").ok().or_else(|| std::env::var("NEXTEST_RUN_ID").ok());
     if std::env::var_os("KTSTR_CI").is_some_and(|v| !v.is_empty()) {
         record.run_source = "ci".to_owned();
+    } else if own_target_dir().is_none() {
+        record.run_source = "archive".to_owned();
     }
     record.project_commit = commit();
     record.host_kernel = Some(rustix::system::uname().release().to_string_lossy().into_owned());
     record.host_cpu = host_cpu();
+    record.host_cpus = std::thread::available_parallelism().ok().and_then(|n| u32::try_from(n.get()).ok());
+    record.host_governor = std::fs::read_to_string("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+        .ok()
+        .map(|text| text.trim().to_owned());
     record.sysctls = o.entry.scheduler.sysctls.iter().map(|(k, v)| format!("{k}={v}")).collect();
     record.kargs = o.entry.scheduler.kargs.iter().map(|k| (*k).to_owned()).collect();
     if let Some(result) = o.result.as_ref().ok().or(o.attempt.measured.as_ref()) {
@@ -116,6 +122,8 @@ fn add_attempt(record: &mut SidecarRecord, attempt: &Attempt, verdict: Verdict) 
     }
     let Some(run) = &attempt.run else { return };
     record.phases_us.clone_from(&run.phases_us);
+    let took = |phase: &str| run.phases_us.get(phase).copied();
+    record.cleanup_duration_ms = took("shutdown").zip(took("teardown")).map(|(a, b)| a.saturating_add(b) / 1000);
     record.exits.clone_from(&run.exits);
     record.host_run_delay_ns = run.host_delay.run_delay_ns;
     if verdict != Verdict::Pass {
@@ -149,10 +157,13 @@ fn add_attempt(record: &mut SidecarRecord, attempt: &Attempt, verdict: Verdict) 
 
 /// The target directory this binary lies in (`…/target/PROFILE/deps/BINARY`), else `target` here.
 fn target_dir() -> PathBuf {
-    let exe = std::env::current_exe().unwrap_or_default();
-    exe.ancestors()
-        .find(|dir| dir.join("CACHEDIR.TAG").exists())
-        .map_or_else(|| PathBuf::from("target"), Path::to_owned)
+    own_target_dir().unwrap_or_else(|| PathBuf::from("target"))
+}
+
+/// cargo marks its target directories with a tag; a binary from an archive lies in none.
+fn own_target_dir() -> Option<PathBuf> {
+    let exe = std::env::current_exe().ok()?;
+    exe.ancestors().find(|dir| dir.join("CACHEDIR.TAG").exists()).map(Path::to_owned)
 }
 
 /// Short commit of the project in the working directory, with `-dirty` when files differ from it.

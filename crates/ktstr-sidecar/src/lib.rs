@@ -1,12 +1,28 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+mod delta;
+mod metric;
+mod read;
 mod record;
+mod report;
+mod rows;
+mod scan;
+mod series;
 mod session;
 mod store;
+mod summary;
 mod variant;
 
-pub use record::{SCHEMA_VERSION, SidecarRecord};
+pub use delta::{Change, Comparison, Finding, Question, compare, delta_json, delta_text};
+pub use metric::{METRICS, Metric, Polarity, figures, metric_of};
+pub use read::{Damage, read_record};
+pub use record::{Callback, SCHEMA_VERSION, SidecarRecord};
+pub use report::{Gathered, Report, html};
+pub use rows::{Evidence, Host, Row, RowKey, Rows, Tally};
+pub use scan::{Fold, Scanned, scan};
+pub use series::Series;
 pub use session::{Location, record_dir};
 pub use store::{StoreError, read_records, write_record};
+pub use summary::{VERIFIER_LIMIT, analyze_sidecars, annotations, markdown, number, row_json};
 pub use variant::{VariantKey, variant_hash};

@@ -1,13 +1,25 @@
 //! The record of one run.
 
+use crate::store::SUFFIX;
 use crate::variant::{VariantKey, variant_hash};
 use ktstr_topology::ReadBack;
 use ktstr_verdict::{CgroupStats, MonitorSummary, Outcome, Phase, Verdict};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Version of [`SidecarRecord`]; readers take older ones.
+/// Version of [`SidecarRecord`], raised when a field changes its meaning: a new field is no new version. Readers take older
+/// ones and refuse later ones by name.
 pub const SCHEMA_VERSION: u32 = 1;
+
+/// What one callback of a scheduler cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Callback {
+    /// Times it ran.
+    pub calls: u64,
+    /// Nanoseconds in all.
+    pub ns: u64,
+}
 
 /// Everything worth keeping of a run. The three verdict flags are set together, from one [`Verdict`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +55,8 @@ pub struct SidecarRecord {
     pub kernel_version: Option<String>,
     /// Release of the kernel as the guest said it.
     pub kernel_release: Option<String>,
+    /// Commit the kernel was built from, where its package says so.
+    pub kernel_commit: Option<String>,
     /// Accelerator.
     pub accelerator: Option<String>,
     /// Why it was taken.
@@ -78,6 +92,8 @@ pub struct SidecarRecord {
     pub overcommit: f64,
     /// Name of the payload.
     pub payload: Option<String>,
+    /// Name of the work type, where the variant is one of a work type.
+    pub work_type: Option<String>,
     /// Named figures.
     pub metrics: BTreeMap<String, f64>,
     /// The verdict is a pass.
@@ -104,6 +120,10 @@ pub struct SidecarRecord {
     pub exit_info: Option<String>,
     /// Last lines of the scheduler.
     pub scheduler_log: Vec<String>,
+    /// Instructions the BPF verifier walked, by program of the scheduler.
+    pub verifier_instructions: BTreeMap<String, u64>,
+    /// What the scheduler's callbacks cost, by name.
+    pub callback_profile: BTreeMap<String, Callback>,
     /// Microseconds of each phase.
     pub phases_us: BTreeMap<String, u64>,
     /// Exits of the machine to this process, by reason, where this process is the monitor.
@@ -114,17 +134,23 @@ pub struct SidecarRecord {
     pub host_cpu: Option<String>,
     /// Kernel of the host.
     pub host_kernel: Option<String>,
+    /// CPUs of the host.
+    pub host_cpus: Option<u32>,
+    /// Frequency governor of the host's first CPU.
+    pub host_governor: Option<String>,
     /// Last lines of the console, when the run failed.
     pub console_tail: String,
     /// Start, seconds since 1970.
     pub started_unix_s: u64,
     /// Whole run, ms.
     pub wall_ms: u64,
+    /// From the test's outcome to the machine being gone, ms.
+    pub cleanup_duration_ms: Option<u64>,
     /// Attempt under the runner's own count, from 1.
     pub attempt: u32,
     /// The session's token.
     pub run_id: Option<String>,
-    /// `ci` or `local`.
+    /// `ci`, `local`, or `archive` for a binary outside of a target directory.
     pub run_source: String,
     /// What the variant hash is made of.
     pub sysctls: Vec<String>,
@@ -169,11 +195,11 @@ impl SidecarRecord {
             topology: self.topology.clone(),
             scheduler: self.scheduler.clone(),
             payload: self.payload.clone(),
-            work_type: None,
+            work_type: self.work_type.clone(),
             sysctls: self.sysctls.clone(),
             kargs: self.kargs.clone(),
         });
         let test: String = self.test_name.chars().map(|c| if c == '/' { '_' } else { c }).collect();
-        format!("{test}-{hash:016x}.ktstr.json")
+        format!("{test}-{hash:016x}{SUFFIX}")
     }
 }

@@ -1,6 +1,6 @@
 //! Where the records of a run go, and who clears what an earlier session left there.
 
-use crate::store::StoreError;
+use crate::store::{SUFFIX, StoreError, TEMPORARY};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
 use std::io;
@@ -52,7 +52,10 @@ fn enter(dir: &Path, epoch: &str) -> io::Result<()> {
         return Ok(());
     }
     for entry in fs::read_dir(dir)?.flatten() {
-        if entry.file_name().to_string_lossy().ends_with(".ktstr.json") {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        // A killed writer leaves its temporary file; its session is over.
+        if name.ends_with(SUFFIX) || name.starts_with(TEMPORARY) {
             fs::remove_file(entry.path())?;
         }
     }
@@ -73,14 +76,38 @@ mod tests {
             ..Location::default()
         };
         let record = dir.path().join("x.ktstr.json");
-        fs::write(&record, "{}").unwrap();
+        let half = dir.path().join(".ktstr-half-1");
+        let foreign = dir.path().join("notes.txt");
+        for file in [&record, &half, &foreign] {
+            fs::write(file, "{}").unwrap();
+        }
         record_dir(&at("one")).unwrap();
-        assert!(!record.exists());
+        assert!(!record.exists() && !half.exists() && foreign.exists());
         fs::write(&record, "{}").unwrap();
         record_dir(&at("one")).unwrap();
         assert!(record.exists());
         record_dir(&at("two")).unwrap();
         assert!(!record.exists());
+    }
+
+    #[test]
+    fn of_many_writers_of_a_session_one_clears_and_none_loses_a_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let location =
+            Location { sidecar_dir: Some(dir.path().to_owned()), epoch: Some("one".to_owned()), ..Location::default() };
+        fs::write(dir.path().join("old.ktstr.json"), "{}").unwrap();
+        std::thread::scope(|scope| {
+            for writer in 0..16 {
+                let location = &location;
+                scope.spawn(move || {
+                    let dir = record_dir(location).unwrap();
+                    fs::write(dir.join(format!("{writer}.ktstr.json")), "{}").unwrap();
+                });
+            }
+        });
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().flatten().map(|e| e.file_name()).collect();
+        assert_eq!(left.len(), 16 + 1, "{left:?}");
+        assert!(!dir.path().join("old.ktstr.json").exists());
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! Records on disk: whole or not at all.
 
+use crate::read::{parse, read_record};
 use crate::record::SidecarRecord;
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// End of a record's file name.
-const SUFFIX: &str = ".ktstr.json";
+pub(crate) const SUFFIX: &str = ".ktstr.json";
+/// Beginning of a temporary sibling's name; no reader takes one for a record.
+pub(crate) const TEMPORARY: &str = ".ktstr-half-";
 
 /// Why a record is missing.
 #[derive(Debug, Error)]
@@ -39,7 +43,7 @@ pub enum StoreError {
     },
 }
 
-fn classify(path: &Path, source: io::Error) -> StoreError {
+pub(crate) fn classify(path: &Path, source: io::Error) -> StoreError {
     let path = path.to_owned();
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
@@ -57,14 +61,26 @@ fn classify(path: &Path, source: io::Error) -> StoreError {
 pub fn write_record(dir: &Path, record: &SidecarRecord) -> Result<PathBuf, StoreError> {
     let path = dir.join(record.file_name());
     let io = |e: io::Error| classify(&path, e);
-    let json = serde_json::to_vec_pretty(record).map_err(|e| io(e.into()))?;
+    let json = encode(record).map_err(io)?;
     fs::create_dir_all(dir).map_err(io)?;
-    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(io)?;
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(dir).map_err(io)?;
     file.write_all(&json).map_err(io)?;
     file.as_file().sync_all().map_err(io)?;
     file.persist(&path).map_err(|e| classify(&path, e.error))?;
     File::open(dir).and_then(|d| d.sync_all()).map_err(io)?;
     Ok(path)
+}
+
+/// JSON has no word for what is no number and writes null, which no reader takes for a number: a metric that is none is left
+/// out, and whatever else cannot be read back is an error here, where somebody hears it.
+fn encode(record: &SidecarRecord) -> io::Result<Vec<u8>> {
+    let mut record = Cow::Borrowed(record);
+    if record.metrics.values().any(|value| !value.is_finite()) {
+        record.to_mut().metrics.retain(|_, value| value.is_finite());
+    }
+    let json = serde_json::to_vec_pretty(&*record)?;
+    parse(&json).map_err(|why| io::Error::other(format!("it could not be read back: {why}")))?;
+    Ok(json)
 }
 
 /// All records of a directory, sorted by file name, and the names of damaged files; no directory is no records.
@@ -84,9 +100,9 @@ pub fn read_records(dir: &Path) -> Result<(Vec<SidecarRecord>, Vec<String>), Sto
     let mut records = Vec::with_capacity(paths.len());
     let mut damaged = Vec::new();
     for path in paths {
-        match fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
-            Some(record) => records.push(record),
-            None => damaged.push(path.display().to_string()),
+        match read_record(&path) {
+            Ok(record) => records.push(record),
+            Err(damage) => damaged.push(damage.path.display().to_string()),
         }
     }
     Ok((records, damaged))
@@ -126,9 +142,19 @@ mod tests {
     }
 
     #[test]
-    fn unknown_and_missing_fields_are_taken() {
-        let read: SidecarRecord = serde_json::from_str(r#"{"test_name":"a","passed":true,"later":1}"#).unwrap();
-        assert_eq!((read.verdict(), read.schema_version), (Verdict::Pass, 0));
+    fn a_metric_that_is_no_number_costs_itself_and_not_the_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut odd = record(Verdict::Pass);
+        odd.metrics = [("nan", f64::NAN), ("inf", f64::INFINITY), ("one", 1.0)].map(|(k, v)| (k.to_owned(), v)).into();
+        write_record(dir.path(), &odd).unwrap();
+        let (records, damaged) = read_records(dir.path()).unwrap();
+        assert!(damaged.is_empty());
+        assert_eq!(records[0].metrics.keys().collect::<Vec<_>>(), ["one"]);
+        let unnamed = SidecarRecord { test_name: String::new(), ..record(Verdict::Pass) };
+        assert!(write_record(dir.path(), &unnamed).is_err());
+        odd.overcommit = f64::NAN;
+        assert!(write_record(dir.path(), &odd).is_err());
+        assert_eq!(read_records(dir.path()).unwrap().0.len(), 1);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod boot;
 mod budget;
 mod kvm;
 mod list;
+mod records;
 mod virtme;
 mod worker;
 
@@ -29,6 +30,8 @@ pub enum Bench {
     List,
     /// A worker that counts all it does against a bare loop, in one machine
     Worker,
+    /// Statistics of 100,000 records against reading and parsing the same files
+    Records,
 }
 
 /// Measures, prints, and fails when a promise is broken.
@@ -42,6 +45,7 @@ pub fn run(bench: &Bench) -> Result<()> {
         Bench::Budget => budget::run(),
         Bench::List => list::run(),
         Bench::Worker => worker::run(),
+        Bench::Records => records::run(),
     }
 }
 
