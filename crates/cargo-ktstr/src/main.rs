@@ -1,7 +1,21 @@
 //! `cargo ktstr`: one file for each subcommand.
 
+mod affected;
+mod cargo;
+mod cleanup;
+mod completions;
+mod doctor;
 mod kernel;
+mod kernels;
+mod locks;
+mod paths;
+mod replay;
+mod router;
 mod scheduler;
+mod session;
+mod test;
+mod thresholds;
+mod topo;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -17,7 +31,8 @@ enum Cargo {
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo ktstr kernel fetch 6.18\n  cargo ktstr kernel list --json\n  cargo ktstr scheduler install scx_bpfland"
+    version,
+    after_help = "Examples:\n  cargo ktstr doctor\n  cargo ktstr kernel fetch 6.18\n  cargo ktstr test --kernel 6.18 --kernel 7.3 --gauntlet --budget 300\n  cargo ktstr replay\n\nExit codes: those of nextest for `test` and `replay`, else 0 done, 1 not done, 2 not understood."
 )]
 struct Ktstr {
     #[command(subcommand)]
@@ -26,18 +41,42 @@ struct Ktstr {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run tests: kernels and switches, then nextest, then what really ran
+    #[command(
+        visible_alias = "nextest",
+        after_help = "Examples:\n  cargo ktstr test --kernel 6.18 -- -p first-test\n  cargo ktstr test --kernel 6.16..7.1 --gauntlet --overcommit 8\n\nExit codes: nextest's (0 passed, 4 no tests, 100 some failed)."
+    )]
+    Test(test::Test),
+    /// Run again what failed last
+    Replay(replay::Replay),
+    /// Which declared schedulers a git diff touches, as JSON
+    Affected(affected::Affected),
     /// Stock kernels: fetch, list, path, clean
     #[command(subcommand)]
     Kernel(kernel::Kernel),
     /// Published schedulers: install, list
     #[command(subcommand)]
     Scheduler(scheduler::Scheduler),
+    /// What this machine can run, and the fix for each "no"
+    Doctor(doctor::Doctor),
+    /// This host's topology
+    Topo(topo::Topo),
+    /// Who holds which host CPU
+    Locks(locks::Locks),
+    /// Remove what crashed runs left behind
+    Cleanup(cleanup::Cleanup),
+    /// The checks of a test, all layers merged
+    ShowThresholds(thresholds::ShowThresholds),
+    /// Completions for a shell, on stdout
+    Completions(completions::Completions),
+    /// Man pages, into a directory
+    Man(completions::Man),
 }
 
 fn main() -> ExitCode {
     let Cargo::Ktstr(ktstr) = Cargo::parse();
     match run(&ktstr.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(e) => {
             eprintln!("error: {e:#}");
             ExitCode::FAILURE
@@ -45,9 +84,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: &Command) -> Result<()> {
+fn run(command: &Command) -> Result<ExitCode> {
+    let done = |result: Result<()>| result.map(|()| ExitCode::SUCCESS);
     match command {
-        Command::Kernel(kernel) => kernel::run(kernel),
-        Command::Scheduler(scheduler) => scheduler::run(scheduler),
+        Command::Test(test) => test::run(test),
+        Command::Replay(replay) => replay::run(replay),
+        Command::Affected(affected) => affected::run(affected),
+        Command::Kernel(kernel) => done(kernel::run(kernel)),
+        Command::Scheduler(scheduler) => done(scheduler::run(scheduler)),
+        Command::Doctor(doctor) => doctor::run(doctor),
+        Command::Topo(topo) => topo::run(topo),
+        Command::Locks(locks) => locks::run(locks),
+        Command::Cleanup(cleanup) => cleanup::run(cleanup),
+        Command::ShowThresholds(show) => thresholds::run(show),
+        Command::Completions(completions) => completions::run(completions),
+        Command::Man(man) => completions::man(man),
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! Only one thread exists here, so environment writes are sound; long work is not welcome, for it delays every listing.
 
+use crate::answers::{self, NOT_MINE, REFUSED};
 use crate::catalogue::Catalogue;
 use crate::entry::KtstrTestEntry;
 use crate::env::Invocation;
 use crate::list::{libtest_name, write_names, write_plain, write_selected};
 use crate::measured::Measured;
-use crate::registry::{KTSTR_TESTS, find, real_entries};
+use crate::registry::{KTSTR_SCHEDULERS, KTSTR_TESTS, find, real_entries};
 use crate::run::{host_offer, run_name, run_on_topology};
 use crate::{names, verifier};
 use ktstr_scenario::TestFn;
@@ -15,11 +16,6 @@ use ktstr_topology::{Topology, TopologyError, oddities, preset};
 use std::collections::HashSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-
-/// Exit code of a router flag when this binary does not have the test.
-const NOT_MINE: i32 = 1;
-/// Exit code of a router flag when this binary has the test and refuses.
-const REFUSED: i32 = 2;
 
 ctor::declarative::ctor! {
     #[ctor(unsafe)]
@@ -32,7 +28,7 @@ fn enter() {
     if std::process::id() == 1 && std::path::Path::new(ktstr_wire::GUEST_MARKER).exists() {
         ktstr_guest_init::run(&guest_function);
     }
-    if KTSTR_TESTS.is_empty() && std::env::var_os("NEXTEST").is_none() {
+    if KTSTR_TESTS.is_empty() && KTSTR_SCHEDULERS.is_empty() && std::env::var_os("NEXTEST").is_none() {
         return;
     }
     let invocation = Invocation::from_process();
@@ -49,10 +45,17 @@ fn guest_function(name: &str) -> Option<TestFn> {
 /// The exit code of whatever this invocation asks of the harness; `None` leaves it to libtest.
 fn route(invocation: &Invocation) -> Option<i32> {
     let Invocation { args, settings } = invocation;
-    for (wanted, what) in [(&args.export_test, "export"), (&args.shell_test, "shell")] {
-        if let Some(name) = wanted {
-            return Some(refuse(name, what));
-        }
+    if let Some(name) = &args.export_test {
+        return Some(refuse(name, "export"));
+    }
+    if let Some(name) = &args.shell_test {
+        return Some(answers::shell(name, settings));
+    }
+    if let Some(name) = &args.thresholds_test {
+        return Some(answers::thresholds(name));
+    }
+    if args.list_schedulers {
+        return Some(answers::list_schedulers());
     }
     if let Some(name) = &args.test_fn {
         return Some(run_test_fn(name, invocation));
