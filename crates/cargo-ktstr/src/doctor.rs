@@ -2,7 +2,7 @@
 
 use crate::paths::{host_cgroup, lock_dir};
 use anyhow::Result;
-use ktstr_kernel::cache::Cache;
+use ktstr_kernel::cache::{Cache, CacheEntry};
 use ktstr_kernel::scheduler_cache;
 use ktstr_vmm::{Accel, QEMU_PACKAGE, QEMU_PROGRAM, choose_accel};
 use rustix::fs::{Access, access};
@@ -152,7 +152,7 @@ fn nextest() -> Result<String, Fix> {
 fn kernels() -> Result<String, Fix> {
     let entries = Cache::open().and_then(|c| c.entries()).unwrap_or_default();
     let usable: Vec<&str> =
-        entries.iter().map(|e| e.metadata()).filter(|m| m.sched_ext).map(|m| m.version.as_str()).collect();
+        entries.iter().map(CacheEntry::metadata).filter(|m| m.sched_ext).map(|m| m.version.as_str()).collect();
     if usable.is_empty() {
         return missing("none with sched_ext is cached", "cargo ktstr kernel fetch");
     }

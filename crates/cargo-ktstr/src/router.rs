@@ -22,7 +22,7 @@ pub fn ask(flag: &str, test: &str, package: Option<&str>) -> Result<Answer> {
     let mut answers = Vec::new();
     for binary in binaries(package)? {
         let output = question(&binary, &format!("{flag}={bare}"))?;
-        if let Some(answer) = take(binary, output)? {
+        if let Some(answer) = take(binary, &output)? {
             answers.push(answer);
         }
     }
@@ -56,7 +56,7 @@ enum Owned {
     Refused(Binary, String),
 }
 
-fn take(binary: Binary, output: Output) -> Result<Option<Owned>> {
+fn take(binary: Binary, output: &Output) -> Result<Option<Owned>> {
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     match output.status.code() {
         Some(0) => Ok(Some(Owned::Yes(Answer { binary, text: String::from_utf8_lossy(&output.stdout).into_owned() }))),
@@ -95,7 +95,7 @@ mod tests {
     fn answer(id: &str, code: i32, stderr: &str) -> Option<Owned> {
         let binary = Binary { id: format!("{id}::t"), package: id.into(), path: "/b".into() };
         let status = std::process::ExitStatus::from_raw(code << 8);
-        take(binary, Output { status, stdout: b"{}".to_vec(), stderr: stderr.into() }).unwrap()
+        take(binary, &Output { status, stdout: b"{}".to_vec(), stderr: stderr.into() }).unwrap()
     }
 
     fn outcome(answers: Vec<Option<Owned>>) -> Result<String, String> {

@@ -6,7 +6,7 @@ use crate::answers::{self, NOT_MINE, REFUSED};
 use crate::catalogue::Catalogue;
 use crate::entry::KtstrTestEntry;
 use crate::env::Invocation;
-use crate::list::{libtest_name, write_names, write_plain, write_selected};
+use crate::list::{libtest_name, write_cells, write_names, write_plain, write_selected};
 use crate::measured::Measured;
 use crate::registry::{KTSTR_SCHEDULERS, KTSTR_TESTS, find, real_entries};
 use crate::run::{host_offer, run_name, run_on_topology};
@@ -39,6 +39,9 @@ fn enter() {
 }
 
 fn guest_function(name: &str) -> Option<TestFn> {
+    if name == verifier::FUNCTION {
+        return Some(verifier::exercise);
+    }
     find(&KTSTR_TESTS, name).map(|entry| entry.func)
 }
 
@@ -61,7 +64,7 @@ fn route(invocation: &Invocation) -> Option<i32> {
         return Some(run_test_fn(name, invocation));
     }
     let (entries, repeated) = real_entries(&KTSTR_TESTS);
-    if entries.is_empty() {
+    if entries.is_empty() && KTSTR_SCHEDULERS.is_empty() {
         return None;
     }
     if !settings.under_nextest {
@@ -141,7 +144,8 @@ fn list(entries: Vec<&'static KtstrTestEntry>, invocation: &Invocation) -> i32 {
         eprintln!("ktstr: WARNING: {e}; presets are filtered as for 1");
         1.0
     });
-    let catalogue = Catalogue::new(entries, &settings.kernel_labels(), host_offer(overcommit))
+    let host = host_offer(overcommit);
+    let catalogue = Catalogue::new(entries, &settings.kernel_labels(), host)
         .base_only(settings.cargo_test_mode)
         .without_perf_mode(settings.no_perf_mode);
     let mut out = std::io::stdout().lock();
@@ -160,6 +164,14 @@ fn list(entries: Vec<&'static KtstrTestEntry>, invocation: &Invocation) -> i32 {
             write_selected(&catalogue, args.ignored, budget, &measured, &mut out).map(|line| eprintln!("{line}"))
         }
     };
+    let written = written.and_then(|()| {
+        if budget.is_some() || settings.cargo_test_mode {
+            return Ok(());
+        }
+        let (cells, warnings) = verifier::cells(&KTSTR_SCHEDULERS, settings, host);
+        warnings.iter().for_each(|w| eprintln!("ktstr: WARNING: {w}"));
+        write_cells(&cells, &mut out)
+    });
     let plain = plain.and_then(|mut child| {
         let listing = child.wait_output()?;
         write_plain(&listing, &registered, &mut out)

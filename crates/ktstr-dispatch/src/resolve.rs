@@ -95,6 +95,11 @@ fn is_executable(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
+/// Whether a listing should count on this program: it is built or installed. Nothing is built to find out.
+pub fn is_there(binary: &str, settings: &Settings) -> bool {
+    discover(binary, settings).is_ok()
+}
+
 fn fault(message: String) -> anyhow::Error {
     anyhow::Error::new(HarnessFault::new(message))
 }
