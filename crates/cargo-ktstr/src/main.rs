@@ -16,9 +16,11 @@ mod session;
 mod test;
 mod thresholds;
 mod topo;
+mod verifier;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// cargo passes the subcommand's own name as the first argument.
@@ -51,6 +53,11 @@ enum Command {
     Replay(replay::Replay),
     /// Which declared schedulers a git diff touches, as JSON
     Affected(affected::Affected),
+    /// The sweep: load, attach and dispatch every declared scheduler, on each kernel and preset
+    #[command(
+        after_help = "Examples:\n  cargo ktstr verifier --kernel 6.18 --kernel 7.3\n  cargo ktstr verifier --scheduler bpfland --preset tiny-1llc --raw\n\nExit codes: 0 every cell passed, 1 a cell did not or there are none."
+    )]
+    Verifier(verifier::Verifier),
     /// Stock kernels: fetch, list, path, clean
     #[command(subcommand)]
     Kernel(kernel::Kernel),
@@ -74,7 +81,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Cargo::Ktstr(ktstr) = Cargo::parse();
+    let Cargo::Ktstr(ktstr) = Cargo::parse_from(words());
     match run(&ktstr.command) {
         Ok(code) => code,
         Err(e) => {
@@ -84,12 +91,22 @@ fn main() -> ExitCode {
     }
 }
 
+/// As cargo gives them; whoever starts the program itself may leave the subcommand's own name out.
+fn words() -> Vec<OsString> {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    if words.get(1).is_none_or(|first| first != "ktstr") {
+        words.insert(1.min(words.len()), "ktstr".into());
+    }
+    words
+}
+
 fn run(command: &Command) -> Result<ExitCode> {
     let done = |result: Result<()>| result.map(|()| ExitCode::SUCCESS);
     match command {
         Command::Test(test) => test::run(test),
         Command::Replay(replay) => replay::run(replay),
         Command::Affected(affected) => affected::run(affected),
+        Command::Verifier(verifier) => verifier::run(verifier),
         Command::Kernel(kernel) => done(kernel::run(kernel)),
         Command::Scheduler(scheduler) => done(scheduler::run(scheduler)),
         Command::Doctor(doctor) => doctor::run(doctor),

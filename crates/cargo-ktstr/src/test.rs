@@ -45,13 +45,13 @@ pub struct Test {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub cpu_cap: Option<u32>,
     /// Only the tests that cover most in so many seconds
-    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    #[arg(long, value_name = "SECS", allow_negative_numbers = true, value_parser = seconds)]
     pub budget: Option<f64>,
     /// Every preset that fits the host, too
     #[arg(long)]
     pub gauntlet: bool,
     /// Multiplies the host CPUs that presets may use
-    #[arg(long, value_name = "N", value_parser = overcommit)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = overcommit)]
     pub overcommit: Option<f64>,
     /// For nextest, as they are
     #[arg(last = true, value_name = "NEXTEST ARGS")]
@@ -65,7 +65,7 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
-fn overcommit(text: &str) -> Result<f64, String> {
+pub fn overcommit(text: &str) -> Result<f64, String> {
     ktstr_topology::parse_overcommit(Some(text)).map_err(|_| "a positive number".to_owned())
 }
 
