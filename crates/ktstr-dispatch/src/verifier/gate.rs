@@ -86,3 +86,63 @@ fn stayed(attach: &SchedulerSeen, detach: &SchedulerSeen) -> bool {
         && detach.enable_seq == attach.enable_seq
         && detach.process == ProcessSeen::Alive
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ktstr_wire::Hello;
+    use std::collections::BTreeMap;
+
+    fn scheduler(when: When, state: &str, enable_seq: u64) -> Message {
+        Message::Scheduler(SchedulerSeen {
+            when,
+            state: state.into(),
+            ops: (state == "enabled").then(|| "a".into()),
+            enable_seq,
+            nr_rejected: 0,
+            hotplug_seq: 0,
+            process: ProcessSeen::Alive,
+            exit_info: None,
+            events: BTreeMap::new(),
+        })
+    }
+
+    fn report(ok: Option<AssertResult>, err: Option<&str>, stage: Stage) -> Message {
+        Message::Outcome(TestReport { ok, err: err.map(str::to_owned), stage })
+    }
+
+    fn gate(messages: &[Message]) -> Gate {
+        first_closed(Some(&messages.iter().collect::<Vec<_>>()))
+    }
+
+    #[test]
+    fn each_gate_is_named_by_what_was_seen_and_what_was_not() {
+        let topology = ktstr_topology::Topology::new(1, 1, 2, 1).unwrap();
+        let hello = Message::Hello(Hello {
+            schema: 1,
+            release: "6.18".into(),
+            read_back: topology.ideal_read_back(),
+            init_ns: 0,
+            clock_ns: 1,
+            cmdline: String::new(),
+        });
+        let hello = || hello.clone();
+        let failed = |text: &str| report(None, Some(text), Stage::Scheduler);
+        let passed = || report(Some(AssertResult::pass()), None, Stage::Test);
+        let attach = || scheduler(When::Attach, "enabled", 1);
+        assert_eq!(first_closed(None), Gate::Find);
+        assert_eq!(gate(&[]), Gate::Boot);
+        assert_eq!(gate(&[hello(), report(None, Some("no config"), Stage::Init)]), Gate::Boot);
+        assert_eq!(gate(&[hello()]), Gate::Load);
+        assert_eq!(gate(&[hello(), failed("it exited with status 1 before it attached")]), Gate::Load);
+        assert_eq!(gate(&[hello(), failed("it used no CPU time for 10 s and never attached")]), Gate::Enable);
+        assert_eq!(gate(&[hello(), scheduler(When::Attach, "disabled", 0), passed()]), Gate::Enable);
+        assert_eq!(gate(&[hello(), attach()]), Gate::Dispatch);
+        let not_dispatched = report(Some(AssertResult::fail("thread 0")), None, Stage::Test);
+        assert_eq!(gate(&[hello(), attach(), not_dispatched]), Gate::Dispatch);
+        assert_eq!(gate(&[hello(), attach(), passed()]), Gate::Stay);
+        assert_eq!(gate(&[hello(), attach(), passed(), scheduler(When::Detach, "disabled", 1)]), Gate::Stay);
+        assert_eq!(gate(&[hello(), attach(), passed(), scheduler(When::Detach, "enabled", 2)]), Gate::Stay);
+        assert_eq!(gate(&[hello(), attach(), passed(), scheduler(When::Detach, "enabled", 1)]), Gate::Evidence);
+    }
+}

@@ -2,6 +2,9 @@
 
 use ktstr::prelude::*;
 
+#[path = "fixture/verifier.rs"]
+mod verifier;
+
 declare_scheduler!(BPFLAND, { name = "bpfland", binary = "scx_bpfland" });
 declare_scheduler!(SLEEPER, { name = "sleep", binary = "a-scheduler-that-does-not-exist", sched_args = ["600"] });
 declare_scheduler!(NO_INIT, {
