@@ -13,6 +13,7 @@ mod replay;
 mod router;
 mod scheduler;
 mod session;
+mod shell;
 mod test;
 mod thresholds;
 mod topo;
@@ -58,6 +59,11 @@ enum Command {
         after_help = "Examples:\n  cargo ktstr verifier --kernel 6.18 --kernel 7.3\n  cargo ktstr verifier --scheduler bpfland --preset tiny-1llc --raw\n\nExit codes: 0 every cell passed, 1 a cell did not or there are none."
     )]
     Verifier(verifier::Verifier),
+    /// A machine for a person, or for one command
+    #[command(
+        after_help = "Examples:\n  cargo ktstr shell --topology 1n2l4c1t\n  cargo ktstr shell --test two_groups\n  cargo ktstr shell --exec 'uname -r; cat /sys/kernel/sched_ext/state'\n\nExit codes: the shell's or CMD's, 125 when the machine failed."
+    )]
+    Shell(shell::Shell),
     /// Stock kernels: fetch, list, path, clean
     #[command(subcommand)]
     Kernel(kernel::Kernel),
@@ -81,6 +87,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // In a guest this program is the shell's init.
+    if std::process::id() == 1 && std::path::Path::new(ktstr_wire::GUEST_MARKER).exists() {
+        ktstr_guest_init::run_shell();
+    }
+    if std::env::args().nth(1).as_deref() == Some(shell::RESTORE) {
+        shell::restore_when_orphaned();
+        return ExitCode::SUCCESS;
+    }
     let Cargo::Ktstr(ktstr) = Cargo::parse_from(words());
     match run(&ktstr.command) {
         Ok(code) => code,
@@ -107,6 +121,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Replay(replay) => replay::run(replay),
         Command::Affected(affected) => affected::run(affected),
         Command::Verifier(verifier) => verifier::run(verifier),
+        Command::Shell(shell) => shell::run(shell),
         Command::Kernel(kernel) => done(kernel::run(kernel)),
         Command::Scheduler(scheduler) => done(scheduler::run(scheduler)),
         Command::Doctor(doctor) => doctor::run(doctor),

@@ -31,6 +31,8 @@ pub struct VmConfig {
     pub performance: Option<Performance>,
     /// Console to stderr, and talkative.
     pub verbose: bool,
+    /// The console is this process's stdin and stdout (tcg); typing Ctrl-A and then x ends the machine.
+    pub terminal: bool,
     /// A fault to inject, for tests of the harness.
     pub spoil: Spoil,
 }
@@ -100,6 +102,7 @@ impl Default for VmConfig {
             accel: Accel::Tcg,
             performance: None,
             verbose: false,
+            terminal: false,
             spoil: Spoil::Nothing,
         }
     }

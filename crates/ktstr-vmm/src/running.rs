@@ -30,7 +30,10 @@ impl Running {
                 Err(anyhow::Error::new(PerfModeUnavailable::new("performance mode needs the kvm accelerator")))
             }
             Accel::Tcg => {
-                let (monitor, pipes) = Monitor::start(config)?;
+                let (monitor, mut pipes) = Monitor::start(config)?;
+                if let Some(keyboard) = pipes.keyboard.take() {
+                    crate::keyboard::forward(keyboard, monitor.pid())?;
+                }
                 Ok(Self::Qemu { monitor, readers: start_readers(pipes, events) })
             }
             Accel::Kvm => {
@@ -110,7 +113,7 @@ fn ended(status: ExitStatus) -> VmEnd {
 }
 
 fn start_readers(pipes: Pipes, sender: &Sender<Event>) -> Vec<JoinHandle<()>> {
-    let Pipes { console, channel, stderr } = pipes;
+    let Pipes { console, channel, stderr, .. } = pipes;
     vec![
         reader(channel, sender.clone(), Event::Channel),
         reader(console, sender.clone(), Event::Console),
