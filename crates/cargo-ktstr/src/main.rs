@@ -1,15 +1,32 @@
 //! `cargo ktstr`: one file for each subcommand.
 
+mod affected;
+mod cargo;
+mod cleanup;
+mod completions;
+mod doctor;
 mod find;
 mod kernel;
+mod kernels;
+mod locks;
+mod paths;
 mod perf_delta;
+mod replay;
+mod router;
 mod scheduler;
+mod session;
+mod shell;
 mod sim;
 mod stats;
+mod test;
+mod thresholds;
+mod topo;
+mod verifier;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use ktstr_verdict::Verdict;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// cargo passes the subcommand's own name as the first argument.
@@ -22,7 +39,8 @@ enum Cargo {
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo ktstr kernel fetch 6.18\n  cargo ktstr kernel list --json\n  cargo ktstr scheduler install scx_bpfland\n  cargo ktstr sim check --chaos high"
+    version,
+    after_help = "Examples:\n  cargo ktstr doctor\n  cargo ktstr kernel fetch 6.18\n  cargo ktstr scheduler install scx_bpfland\n  cargo ktstr test --kernel 6.18 --kernel 7.3 --gauntlet --budget 300\n  cargo ktstr replay\n  cargo ktstr sim check --chaos high\n\nExit codes: those of nextest for `test` and `replay`, else 0 done, 1 not done, 2 not understood."
 )]
 struct Ktstr {
     #[command(subcommand)]
@@ -31,6 +49,26 @@ struct Ktstr {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run tests: kernels and switches, then nextest, then what really ran
+    #[command(
+        visible_alias = "nextest",
+        after_help = "Examples:\n  cargo ktstr test --kernel 6.18 -- -p first-test\n  cargo ktstr test --kernel 6.16..7.1 --gauntlet --overcommit 8\n\nExit codes: nextest's (0 passed, 4 no tests, 100 some failed)."
+    )]
+    Test(test::Test),
+    /// Run again what failed last
+    Replay(replay::Replay),
+    /// Which declared schedulers a git diff touches, as JSON
+    Affected(affected::Affected),
+    /// The sweep: load, attach and dispatch every declared scheduler, on each kernel and preset
+    #[command(
+        after_help = "Examples:\n  cargo ktstr verifier --kernel 6.18 --kernel 7.3\n  cargo ktstr verifier --scheduler bpfland --preset tiny-1llc --raw\n\nExit codes: 0 every cell passed, 1 a cell did not or there are none."
+    )]
+    Verifier(verifier::Verifier),
+    /// A machine for a person, or for one command
+    #[command(
+        after_help = "Examples:\n  cargo ktstr shell --topology 1n2l4c1t\n  cargo ktstr shell --test two_groups\n  cargo ktstr shell --exec 'uname -r; cat /sys/kernel/sched_ext/state'\n\nExit codes: the shell's or CMD's, 125 when the machine failed."
+    )]
+    Shell(shell::Shell),
     /// Stock kernels: fetch, list, path, clean
     #[command(subcommand)]
     Kernel(kernel::Kernel),
@@ -45,10 +83,32 @@ enum Command {
     Stats(stats::Stats),
     /// Compare two sets of records, figure by figure
     PerfDelta(perf_delta::PerfDelta),
+    /// What this machine can run, and the fix for each "no"
+    Doctor(doctor::Doctor),
+    /// This host's topology
+    Topo(topo::Topo),
+    /// Who holds which host CPU
+    Locks(locks::Locks),
+    /// Remove what crashed runs left behind
+    Cleanup(cleanup::Cleanup),
+    /// The checks of a test, all layers merged
+    ShowThresholds(thresholds::ShowThresholds),
+    /// Completions for a shell, on stdout
+    Completions(completions::Completions),
+    /// Man pages, into a directory
+    Man(completions::Man),
 }
 
 fn main() -> ExitCode {
-    let Cargo::Ktstr(ktstr) = Cargo::parse();
+    // In a guest this program is the shell's init.
+    if std::process::id() == 1 && std::path::Path::new(ktstr_wire::GUEST_MARKER).exists() {
+        ktstr_guest_init::run_shell();
+    }
+    if std::env::args().nth(1).as_deref() == Some(shell::RESTORE) {
+        shell::restore_when_orphaned();
+        return ExitCode::SUCCESS;
+    }
+    let Cargo::Ktstr(ktstr) = Cargo::parse_from(words());
     match run(&ktstr.command) {
         Ok(code) => code,
         Err(e) => {
@@ -58,19 +118,38 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: &Command) -> Result<ExitCode> {
-    match command {
-        Command::Kernel(kernel) => kernel::run(kernel)?,
-        Command::Scheduler(scheduler) => scheduler::run(scheduler)?,
-        Command::Sim(sim) => return sim::run(sim),
-        Command::Stats(stats) => stats::run(stats)?,
-        Command::PerfDelta(options) => {
-            return Ok(match perf_delta::run(options)? {
-                Verdict::Pass | Verdict::Skip => ExitCode::SUCCESS,
-                Verdict::Fail => ExitCode::from(1),
-                Verdict::Inconclusive => ExitCode::from(2),
-            });
-        }
+/// As cargo gives them; whoever starts the program itself may leave the subcommand's own name out.
+fn words() -> Vec<OsString> {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    if words.get(1).is_none_or(|first| first != "ktstr") {
+        words.insert(1.min(words.len()), "ktstr".into());
     }
-    Ok(ExitCode::SUCCESS)
+    words
+}
+
+fn run(command: &Command) -> Result<ExitCode> {
+    let done = |result: Result<()>| result.map(|()| ExitCode::SUCCESS);
+    match command {
+        Command::Test(test) => test::run(test),
+        Command::Replay(replay) => replay::run(replay),
+        Command::Affected(affected) => affected::run(affected),
+        Command::Verifier(verifier) => verifier::run(verifier),
+        Command::Shell(shell) => shell::run(shell),
+        Command::Kernel(kernel) => done(kernel::run(kernel)),
+        Command::Scheduler(scheduler) => done(scheduler::run(scheduler)),
+        Command::Sim(sim) => sim::run(sim),
+        Command::Stats(stats) => done(stats::run(stats)),
+        Command::PerfDelta(options) => Ok(match perf_delta::run(options)? {
+            Verdict::Pass | Verdict::Skip => ExitCode::SUCCESS,
+            Verdict::Fail => ExitCode::from(1),
+            Verdict::Inconclusive => ExitCode::from(2),
+        }),
+        Command::Doctor(doctor) => doctor::run(doctor),
+        Command::Topo(topo) => topo::run(topo),
+        Command::Locks(locks) => locks::run(locks),
+        Command::Cleanup(cleanup) => cleanup::run(cleanup),
+        Command::ShowThresholds(show) => thresholds::run(show),
+        Command::Completions(completions) => completions::run(completions),
+        Command::Man(man) => completions::man(man),
+    }
 }

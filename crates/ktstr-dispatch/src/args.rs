@@ -15,6 +15,12 @@ pub struct Args {
     pub export_test: Option<String>,
     /// `--ktstr-shell-test=NAME`.
     pub shell_test: Option<String>,
+    /// `--ktstr-export-output=PATH`.
+    pub export_output: Option<String>,
+    /// `--ktstr-thresholds-test=NAME`.
+    pub thresholds_test: Option<String>,
+    /// `--ktstr-list-schedulers` was given.
+    pub list_schedulers: bool,
     /// `--ktstr-test-fn=NAME`.
     pub test_fn: Option<String>,
     /// `--ktstr-topo=NnNlNcNt`.
@@ -41,8 +47,14 @@ impl Args {
                     out.ignored = true;
                     continue;
                 }
+                "--ktstr-list-schedulers" => {
+                    out.list_schedulers = true;
+                    continue;
+                }
                 "--exact" => &mut out.exact,
                 "--ktstr-export-test" => &mut out.export_test,
+                "--ktstr-export-output" => &mut out.export_output,
+                "--ktstr-thresholds-test" => &mut out.thresholds_test,
                 "--ktstr-shell-test" => &mut out.shell_test,
                 "--ktstr-test-fn" => &mut out.test_fn,
                 "--ktstr-topo" => &mut out.topo,

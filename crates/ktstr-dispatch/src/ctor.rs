@@ -2,12 +2,13 @@
 //!
 //! Only one thread exists here, so environment writes are sound; long work is not welcome, for it delays every listing.
 
+use crate::answers::{self, NOT_MINE, REFUSED};
 use crate::catalogue::Catalogue;
 use crate::entry::KtstrTestEntry;
 use crate::env::Invocation;
-use crate::list::{libtest_name, write_names, write_plain, write_selected};
+use crate::list::{libtest_name, write_cells, write_names, write_plain, write_selected};
 use crate::measured::Measured;
-use crate::registry::{KTSTR_TESTS, find, real_entries};
+use crate::registry::{KTSTR_SCHEDULERS, KTSTR_TESTS, find, real_entries};
 use crate::run::{host_offer, run_name, run_on_topology};
 use crate::{names, verifier};
 use ktstr_scenario::TestBody;
@@ -15,11 +16,6 @@ use ktstr_topology::shape;
 use std::collections::HashSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-
-/// Exit code of a router flag when this binary does not have the test.
-const NOT_MINE: i32 = 1;
-/// Exit code of a router flag when this binary has the test and refuses.
-const REFUSED: i32 = 2;
 
 ctor::declarative::ctor! {
     #[ctor(unsafe)]
@@ -32,7 +28,7 @@ fn enter() {
     if std::process::id() == 1 && std::path::Path::new(ktstr_wire::GUEST_MARKER).exists() {
         ktstr_guest_init::run(&guest_body);
     }
-    if KTSTR_TESTS.is_empty() && std::env::var_os("NEXTEST").is_none() {
+    if KTSTR_TESTS.is_empty() && KTSTR_SCHEDULERS.is_empty() && std::env::var_os("NEXTEST").is_none() {
         return;
     }
     let invocation = Invocation::from_process();
@@ -43,22 +39,32 @@ fn enter() {
 }
 
 fn guest_body(name: &str) -> Option<TestBody> {
+    if name == verifier::FUNCTION {
+        return Some(TestBody { func: verifier::exercise, payload: None, workloads: &[] });
+    }
     find(&KTSTR_TESTS, name).map(crate::entry::KtstrTestEntry::body)
 }
 
 /// The exit code of whatever this invocation asks of the harness; `None` leaves it to libtest.
 fn route(invocation: &Invocation) -> Option<i32> {
     let Invocation { args, settings } = invocation;
-    for (wanted, what) in [(&args.export_test, "export"), (&args.shell_test, "shell")] {
-        if let Some(name) = wanted {
-            return Some(refuse(name, what));
-        }
+    if let Some(name) = &args.export_test {
+        return Some(refuse(name, "export"));
+    }
+    if let Some(name) = &args.shell_test {
+        return Some(answers::shell(name, settings));
+    }
+    if let Some(name) = &args.thresholds_test {
+        return Some(answers::thresholds(name));
+    }
+    if args.list_schedulers {
+        return Some(answers::list_schedulers());
     }
     if let Some(name) = &args.test_fn {
         return Some(run_test_fn(name, invocation));
     }
     let (entries, repeated) = real_entries(&KTSTR_TESTS);
-    if entries.is_empty() {
+    if entries.is_empty() && KTSTR_SCHEDULERS.is_empty() {
         return None;
     }
     if !settings.under_nextest {
@@ -126,7 +132,8 @@ fn list(entries: Vec<&'static KtstrTestEntry>, invocation: &Invocation) -> i32 {
         eprintln!("ktstr: WARNING: {e}; presets are filtered as for 1");
         1.0
     });
-    let catalogue = Catalogue::new(entries, &settings.kernel_labels(), host_offer(overcommit))
+    let host = host_offer(overcommit);
+    let catalogue = Catalogue::new(entries, &settings.kernel_labels(), host)
         .base_only(settings.cargo_test_mode)
         .without_perf_mode(settings.no_perf_mode);
     let mut out = std::io::stdout().lock();
@@ -145,6 +152,14 @@ fn list(entries: Vec<&'static KtstrTestEntry>, invocation: &Invocation) -> i32 {
             write_selected(&catalogue, args.ignored, budget, &measured, &mut out).map(|line| eprintln!("{line}"))
         }
     };
+    let written = written.and_then(|()| {
+        if budget.is_some() || settings.cargo_test_mode {
+            return Ok(());
+        }
+        let (cells, warnings) = verifier::cells(&KTSTR_SCHEDULERS, settings, host);
+        warnings.iter().for_each(|w| eprintln!("ktstr: WARNING: {w}"));
+        write_cells(&cells, &mut out)
+    });
     let plain = plain.and_then(|mut child| {
         let listing = child.wait_output()?;
         write_plain(&listing, &registered, &mut out)

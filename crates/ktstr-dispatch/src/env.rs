@@ -53,6 +53,9 @@ pub const VARIABLES: &[Variable] = &[
     var("KTSTR_RUNS_ROOT", "directory above the run directories"),
     var("KTSTR_RUN_EPOCH", "token of a session: its first writer clears older records"),
     var("KTSTR_CI", "records say that they come from CI"),
+    var("KTSTR_VERIFIER_SCHEDULER", "only this scheduler's verifier cells"),
+    var("KTSTR_VERIFIER_RAW", "verifier logs as they are, repeated blocks and all"),
+    var("KTSTR_VERIFIER_RESULT_DIR", "one record for each verifier cell goes there"),
     var("KTSTR_HOST_CGROUP_PARENT", "cgroup that host_only tests work below"),
     var("KTSTR_CGROUP_WALK_ROOT", "where enabling controllers for host_only tests starts"),
     var("KTSTR_CACHE_DIR", "kernels, schedulers and initramfs layers"),
@@ -97,6 +100,12 @@ pub struct Settings {
     pub scheduler_profile: Option<String>,
     /// `KTSTR_SCHEDULER_ALLOW_STALE_FALLBACK`.
     pub allow_stale: bool,
+    /// `KTSTR_VERIFIER_SCHEDULER`.
+    pub verifier_scheduler: Option<String>,
+    /// `KTSTR_VERIFIER_RAW`.
+    pub verifier_raw: bool,
+    /// `KTSTR_VERIFIER_RESULT_DIR`.
+    pub verifier_result_dir: Option<PathBuf>,
     /// `KTSTR_HOST_CGROUP_PARENT`.
     pub host_cgroup_parent: Option<PathBuf>,
     /// `KTSTR_CGROUP_WALK_ROOT`.
@@ -140,6 +149,9 @@ impl Settings {
             scheduler: path("KTSTR_SCHEDULER"),
             scheduler_profile: text("KTSTR_SCHEDULER_PROFILE"),
             allow_stale: text("KTSTR_SCHEDULER_ALLOW_STALE_FALLBACK").is_some(),
+            verifier_scheduler: text("KTSTR_VERIFIER_SCHEDULER"),
+            verifier_raw: text("KTSTR_VERIFIER_RAW").is_some(),
+            verifier_result_dir: path("KTSTR_VERIFIER_RESULT_DIR"),
             host_cgroup_parent: path("KTSTR_HOST_CGROUP_PARENT"),
             cgroup_walk_root: path("KTSTR_CGROUP_WALK_ROOT"),
             under_nextest: get("NEXTEST").is_some(),

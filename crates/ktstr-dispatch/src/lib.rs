@@ -4,6 +4,7 @@
 //! ([`catalogue`], [`list`], [`evaluate`]); the constructor and [`run`](run_ktstr_test) feed them.
 #![deny(missing_docs)]
 
+mod answers;
 mod args;
 mod cast;
 pub mod catalogue;

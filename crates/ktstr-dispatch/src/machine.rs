@@ -266,6 +266,7 @@ fn configure(
         seed: simulation.seed_for(entry.name),
         performance: entry.performance_mode.then(|| Performance { lock_dir: settings.lock_dir.clone() }),
         verbose: settings.verbose,
+        terminal: false,
         spoil: spoil_from_env(),
     })
 }

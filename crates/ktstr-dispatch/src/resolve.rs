@@ -130,6 +130,13 @@ fn is_executable(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
+/// Whether a listing should count on this program: it is a package here, built or installed. Nothing is built to find out.
+pub fn is_there(binary: &str, settings: &Settings) -> bool {
+    settings.scheduler.as_deref().is_some_and(is_executable)
+        || Workspace::of_this_test().is_some_and(|w| w.has(binary))
+        || lying_about(binary, settings).is_some()
+}
+
 pub(crate) fn fault(message: String) -> anyhow::Error {
     anyhow::Error::new(HarnessFault::new(message))
 }

@@ -8,7 +8,7 @@ use crate::names::TestName;
 use crate::post_vm::{self, VmResult};
 use crate::record::{Outline, write};
 use crate::words::panic_text;
-use crate::{host_only, registry};
+use crate::{host_only, registry, verifier};
 use ktstr_topology::{Topology, preset};
 use ktstr_verdict::{
     AssertResult, CgroupStats, Decision, EXIT_FAIL, HarnessFault, Outcome, Policy, TopologyInsufficient, Verdict,
@@ -20,6 +20,9 @@ use std::time::SystemTime;
 /// Runs a name that nextest gave; the answer is the exit code.
 #[must_use]
 pub fn run_name(name: &str, all: &'static [KtstrTestEntry], settings: &Settings) -> i32 {
+    if let Some(TestName::Verifier(cell)) = TestName::parse(name) {
+        return verifier::run_cell(cell, &registry::KTSTR_SCHEDULERS, settings);
+    }
     match resolve_name(name, all, settings) {
         Ok(request) => conclude(&request, settings).exit_code(),
         Err(message) => {
@@ -53,9 +56,6 @@ fn resolve_name(name: &str, all: &'static [KtstrTestEntry], settings: &Settings)
         export_kernel(&only.path);
     }
     let parsed = TestName::parse(&bare).ok_or_else(|| format!("`{bare}` is not a name of this harness"))?;
-    if matches!(parsed, TestName::Verifier(_)) {
-        return Err("verifier cells are not supported yet".to_owned());
-    }
     let test = parsed.test();
     if test.is_empty() {
         return Err(format!("`{name}` names no test; `cargo nextest list` shows the names there are"));
@@ -71,7 +71,7 @@ fn resolve_name(name: &str, all: &'static [KtstrTestEntry], settings: &Settings)
 }
 
 /// The kernel a suffix stands for, to be found like any other: the constructor runs on the only thread there is.
-fn export_kernel(path: &std::path::Path) {
+pub(crate) fn export_kernel(path: &std::path::Path) {
     // SAFETY: called before `main`, from the constructor, while the process has one thread (see `ctor.rs`).
     unsafe { std::env::set_var("KTSTR_KERNEL", path) };
 }

@@ -6,6 +6,7 @@ use crate::{kmsg, mount, params, port, power, readback, reaper};
 use anyhow::{Context as _, Result, bail};
 use ktstr_scenario::chaos::Perturbers;
 use ktstr_scenario::{Ctx, CtxParams, SchedulerControl, TestBody};
+use ktstr_topology::Topology;
 use ktstr_verdict::{AssertResult, HarnessFault, Outcome};
 use ktstr_wire::{Hello, Message, Nonce, PanicReport, SCHEMA, Stage, TestReport};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -51,13 +52,13 @@ pub fn run(resolve: &dyn Fn(&str) -> Option<TestBody>) -> ! {
 fn open() -> Result<(GuestParams, Link)> {
     let cmdline = std::fs::read_to_string("/proc/cmdline").context("failed to read /proc/cmdline")?;
     port::open(&cmdline)?;
-    let params = params::receive()?;
+    let params: GuestParams = params::receive()?;
     let link = Link::new(Nonce(params.nonce));
     Ok((params, link))
 }
 
 /// A panic anywhere is a frame, with where it was and how it came there; the host never takes such a run for a pass.
-fn report_panics(link: &Arc<Link>) {
+pub(crate) fn report_panics(link: &Arc<Link>) {
     let link = Arc::clone(link);
     std::panic::set_hook(Box::new(move |info| {
         let message = info
@@ -80,7 +81,7 @@ fn live(
     began_ns: u64,
 ) -> Result<TestReport, (Stage, anyhow::Error)> {
     let init = |e: anyhow::Error| (Stage::Init, e);
-    let release = hello(params, link, began_ns).map_err(init)?;
+    let release = hello(params.schema, &params.topology, link, began_ns).map_err(init)?;
     prepare(params);
     let body =
         resolve(&params.test).with_context(|| format!("this binary has no test `{}`", params.test)).map_err(init)?;
@@ -98,12 +99,12 @@ fn live(
     Ok(report)
 }
 
-fn hello(params: &GuestParams, link: &Link, began_ns: u64) -> Result<String> {
-    if params.schema != PARAMS_SCHEMA {
-        bail!("parameters of schema {}, this guest reads {PARAMS_SCHEMA}", params.schema);
+pub(crate) fn hello(schema: u32, topology: &Topology, link: &Link, began_ns: u64) -> Result<String> {
+    if schema != PARAMS_SCHEMA {
+        bail!("parameters of schema {schema}, this guest reads {PARAMS_SCHEMA}");
     }
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    take_offline(params.topology.offline_cpus())?;
+    take_offline(topology.offline_cpus())?;
     let read_back = readback::read(Path::new("/sys"))?;
     link.send(&Message::Hello(Hello {
         schema: SCHEMA,
@@ -126,7 +127,7 @@ fn take_offline(cpus: &[u32]) -> Result<()> {
 }
 
 /// The guest's monotonic clock.
-fn clock_ns() -> u64 {
+pub(crate) fn clock_ns() -> u64 {
     let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     u64::try_from(clock.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(clock.tv_nsec).unwrap_or(0)
 }

@@ -15,6 +15,8 @@ mod port;
 mod power;
 mod readback;
 mod reaper;
+mod shell;
 
 pub use init::run;
 pub use params::{GuestParams, PARAMS_SCHEMA};
+pub use shell::{ShellParams, Terminal, run_shell};

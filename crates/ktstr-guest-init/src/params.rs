@@ -6,6 +6,7 @@ use ktstr_scenario::chaos::Chaos;
 use ktstr_scenario::{Assert, Attachable};
 use ktstr_topology::Topology;
 use ktstr_wire::{PARAMS_PATH, unseal};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Version of [`GuestParams`].
@@ -42,7 +43,7 @@ pub struct GuestParams {
 }
 
 /// Fetches them. Without parameters there is no nonce, and so no frame: the console and the missing hello say it.
-pub fn receive() -> Result<GuestParams> {
+pub fn receive<T: DeserializeOwned>() -> Result<T> {
     match port::fetch()? {
         Some(parcel) => open(&parcel).context("the parameters that came through the channel are damaged"),
         None => {
@@ -53,6 +54,6 @@ pub fn receive() -> Result<GuestParams> {
 }
 
 /// The seal catches what was lost or changed on the way; the decoder, a host of another version.
-fn open(parcel: &[u8]) -> Result<GuestParams> {
+fn open<T: DeserializeOwned>(parcel: &[u8]) -> Result<T> {
     serde_json::from_slice(unseal(parcel)?).context("their content is not this version's")
 }

@@ -162,7 +162,8 @@ fn release_beside(dir: &Path) -> Option<String> {
 }
 
 /// `path_{basename}_{6 hex digits of a CRC-32 of the canonical path}`.
-fn path_label(path: &Path) -> String {
+#[must_use]
+pub fn path_label(path: &Path) -> String {
     let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let base = canonical.file_name().map_or_else(|| "root".into(), |n| n.to_string_lossy().into_owned());
     let crc = crc32fast::hash(canonical.as_os_str().as_encoded_bytes());

@@ -13,6 +13,7 @@ mod session;
 mod store;
 mod summary;
 mod variant;
+mod verifier;
 
 pub use delta::{Change, Comparison, Finding, Question, compare, delta_json, delta_text};
 pub use metric::{METRICS, Metric, Polarity, figures, metric_of};
@@ -24,5 +25,6 @@ pub use scan::{Fold, Scanned, scan};
 pub use series::Series;
 pub use session::{Location, record_dir};
 pub use store::{StoreError, read_records, write_record};
-pub use summary::{VERIFIER_LIMIT, analyze_sidecars, annotations, markdown, number, row_json};
+pub use summary::{analyze_sidecars, annotations, markdown, number, row_json};
 pub use variant::{VariantKey, variant_hash};
+pub use verifier::{VERIFIER_LIMIT, VERIFIER_WARNING, VerifierRecord};

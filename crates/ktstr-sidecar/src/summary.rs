@@ -6,14 +6,10 @@ use crate::rows::{Row, RowKey, Rows};
 use crate::scan::{Scanned, scan};
 use crate::series::Series;
 use crate::store::StoreError;
+use crate::verifier::{VERIFIER_LIMIT, VERIFIER_WARNING};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
-
-/// Instructions the verifier walks before it gives up: `BPF_COMPLEXITY_LIMIT_INSNS` of include/linux/bpf.h.
-pub const VERIFIER_LIMIT: u64 = 1_000_000;
-/// Share of it from which a program is warned of.
-const VERIFIER_WARNING: f64 = 0.75;
 
 /// Everything worth saying of the records of a directory, as Markdown; "" when there are none.
 ///
@@ -151,7 +147,7 @@ fn verifier(rows: &Rows, out: &mut String) -> std::fmt::Result {
     for ((scheduler, program), count) in most {
         #[allow(clippy::cast_precision_loss)]
         let share = count as f64 / VERIFIER_LIMIT as f64;
-        let warning = if share >= VERIFIER_WARNING {
+        let warning = if count >= VERIFIER_WARNING {
             format!("WARNING: {:.0} % of the verifier's limit", share * 100.0)
         } else {
             String::new()

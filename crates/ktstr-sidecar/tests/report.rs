@@ -79,6 +79,7 @@ fn sample(test: usize, topology: usize, scheduler: usize, kernel: usize, repeat:
             p99_wake_us: wake * (1.0 + i as f64 * 0.4),
             wakes: 900,
             cpus: vec![0, 1],
+            ..CgroupStats::default()
         })
         .collect();
     if broken {

@@ -35,6 +35,8 @@ pub struct VmConfig {
     pub verbose: bool,
     /// Where QEMU waits for a debugger before the first instruction: a port of this host, or the path of a socket.
     pub gdb: Option<String>,
+    /// The console is this process's stdin and stdout (tcg); typing Ctrl-A and then x ends the machine.
+    pub terminal: bool,
     /// A fault to inject, for tests of the harness.
     pub spoil: Spoil,
 }
@@ -108,6 +110,7 @@ impl Default for VmConfig {
             performance: None,
             verbose: false,
             gdb: None,
+            terminal: false,
             spoil: Spoil::Nothing,
         }
     }

@@ -13,6 +13,7 @@ mod event;
 pub mod fuzzing;
 pub mod host;
 pub mod initramfs;
+mod keyboard;
 mod kvm;
 mod running;
 mod tcg;

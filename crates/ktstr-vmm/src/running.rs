@@ -40,7 +40,10 @@ impl Running {
                 Err(anyhow::Error::new(PerfModeUnavailable::new("performance mode needs the kvm accelerator")))
             }
             Accel::Tcg | Accel::Sim => {
-                let (monitor, pipes) = Monitor::start(config)?;
+                let (monitor, mut pipes) = Monitor::start(config)?;
+                if let Some(keyboard) = pipes.keyboard.take() {
+                    crate::keyboard::forward(keyboard, monitor.pid())?;
+                }
                 let simulated = config.accel == Accel::Sim;
                 let every = match config.spoil {
                     Spoil::SlowConsole(ms) => Duration::from_millis(ms),
@@ -127,7 +130,7 @@ fn ended(status: ExitStatus) -> VmEnd {
 }
 
 fn start_readers(pipes: Pipes, sender: &Sender<Event>, simulated: bool, every: Duration) -> Vec<JoinHandle<()>> {
-    let Pipes { console, channel, stderr } = pipes;
+    let Pipes { console, channel, stderr, .. } = pipes;
     let ended = Arc::new(AtomicBool::new(!simulated));
     let console = Followed { file: console, ended: Arc::clone(&ended) };
     vec![

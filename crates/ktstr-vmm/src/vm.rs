@@ -9,6 +9,7 @@ use anyhow::Result;
 use ktstr_wire::{Message, Transcript, When};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -108,11 +109,19 @@ impl Vm {
     /// # Errors
     /// Host classes when it could not be started here, a [`HarnessFault`](ktstr_verdict::HarnessFault) when it could not be started at all.
     pub fn run(self) -> Result<VmRun> {
+        self.run_watched(&mut |_| {})
+    }
+
+    /// The same, with each message handed to `watch` as it comes.
+    ///
+    /// # Errors
+    /// As [`Vm::run`].
+    pub fn run_watched(self, watch: &mut dyn FnMut(&Message)) -> Result<VmRun> {
         let start = Instant::now();
         let (sender, receiver) = channel();
         let running = Running::start(&self.config, &sender)?;
         drop(sender);
-        let mut life = Life::new(&self.config, running, start);
+        let mut life = Life::new(&self.config, running, start, watch);
         let end = life.watch(&receiver);
         life.sample_delay();
         let ended = Instant::now();
@@ -143,10 +152,11 @@ struct Life<'a> {
     host_delay: HostDelay,
     before_test: HostDelay,
     test_delay: HostDelay,
+    watch: &'a mut dyn FnMut(&Message),
 }
 
 impl<'a> Life<'a> {
-    fn new(config: &'a VmConfig, running: Running, start: Instant) -> Self {
+    fn new(config: &'a VmConfig, running: Running, start: Instant, watch: &'a mut dyn FnMut(&Message)) -> Self {
         let mut life = Self {
             config,
             running,
@@ -164,6 +174,7 @@ impl<'a> Life<'a> {
             host_delay: HostDelay::default(),
             before_test: HostDelay::default(),
             test_delay: HostDelay::default(),
+            watch,
         };
         life.phases_us.insert("start".into(), micros(start.elapsed()));
         for (name, took) in life.running.phases() {
@@ -204,7 +215,11 @@ impl<'a> Life<'a> {
             Event::Channel(bytes) => self.take_channel(bytes),
             Event::Ended => {}
             Event::Console(bytes) => {
-                if self.config.verbose {
+                if self.config.terminal {
+                    // Who looks at a terminal that is gone has gone as well.
+                    let mut out = std::io::stdout().lock();
+                    let _ = out.write_all(&bytes).and_then(|()| out.flush());
+                } else if self.config.verbose {
                     eprint!("{}", String::from_utf8_lossy(&bytes));
                 }
                 keep_tail(&mut self.console, &bytes, CONSOLE_KEPT);
@@ -249,6 +264,7 @@ impl<'a> Life<'a> {
     fn advance(&mut self) {
         let mut reached = self.phase;
         for (_, message) in &self.transcript.messages()[self.seen..] {
+            (self.watch)(message);
             if matches!(message, Message::Bye(_)) {
                 self.phases_us.insert("bye".into(), micros(self.start.elapsed()));
             }

@@ -35,12 +35,15 @@ pub enum Kind {
     Profraw = 9,
     ExitCode = 10,
     Bye = 11,
+    Output = 12,
 }
 
 impl Kind {
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
-        use Kind::{Bye, Console, ExitCode, Hello, Metrics, Outcome, Panic, Phase, Profraw, Scheduler, SchedulerLog};
-        [Hello, Console, Scheduler, SchedulerLog, Phase, Metrics, Outcome, Panic, Profraw, ExitCode, Bye]
+        use Kind::{
+            Bye, Console, ExitCode, Hello, Metrics, Outcome, Output, Panic, Phase, Profraw, Scheduler, SchedulerLog,
+        };
+        [Hello, Console, Scheduler, SchedulerLog, Phase, Metrics, Outcome, Panic, Profraw, ExitCode, Bye, Output]
             .into_iter()
             .find(|kind| *kind as u8 == byte)
     }
@@ -208,6 +211,13 @@ pub enum Message {
     ExitCode(i32),
     /// The end.
     Bye(Bye),
+    /// What a command in a shell's machine wrote.
+    Output {
+        /// To stderr, not to stdout.
+        error: bool,
+        /// Whatever it was.
+        bytes: Vec<u8>,
+    },
 }
 
 impl Message {
@@ -226,6 +236,7 @@ impl Message {
             Self::Profraw { .. } => Kind::Profraw,
             Self::ExitCode(_) => Kind::ExitCode,
             Self::Bye(_) => Kind::Bye,
+            Self::Output { .. } => Kind::Output,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// A last-level cache, as far as this process may run on its CPUs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct HostLlc {
+pub struct HostLlc {
     /// NUMA node of its first CPU.
     pub node: u32,
     /// Its CPUs in ascending order.
@@ -71,7 +71,8 @@ impl HostTopology {
     }
 
     /// The last-level caches.
-    pub(crate) fn caches(&self) -> &[HostLlc] {
+    #[must_use]
+    pub fn caches(&self) -> &[HostLlc] {
         &self.caches
     }
 

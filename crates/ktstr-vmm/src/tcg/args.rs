@@ -66,7 +66,13 @@ pub fn qemu_arguments(config: &VmConfig, built: &Topology) -> Result<Vec<String>
             }
         }
     }
-    add(&["-chardev", &format!("file,id=console,path=/proc/self/fd/{FD_CONSOLE}"), "-serial", "chardev:console"]);
+    let console = if config.terminal {
+        // Signals are the terminal's, and the terminal is not QEMU's.
+        "stdio,id=console,signal=off".to_owned()
+    } else {
+        format!("file,id=console,path=/proc/self/fd/{FD_CONSOLE}")
+    };
+    add(&["-chardev", &console, "-serial", "chardev:console"]);
     // A debug port takes what string output gives it, without a driver, an interrupt or a baud rate.
     add(&["-chardev", &format!("file,id=channel,path=/proc/self/fd/{FD_CHANNEL}")]);
     add(&["-device", &format!("isa-debugcon,iobase={PORT:#x},readback={PORT_READY:#x},chardev=channel")]);

@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Stdio};
 
 /// The program.
 pub const QEMU_PROGRAM: &str = "qemu-system-x86_64";
@@ -26,6 +26,8 @@ const CONSOLE_BYTES: u64 = 512 << 20;
 pub(crate) struct Pipes {
     /// A pipe, or a simulated machine's file.
     pub console: File,
+    /// Where to write what is typed, when the console is a terminal.
+    pub keyboard: Option<ChildStdin>,
     pub channel: File,
     pub stderr: ChildStderr,
 }
@@ -55,6 +57,9 @@ impl Monitor {
         let parent = rustix::process::getpid();
         let mut command = Command::new(QEMU_PROGRAM);
         command.args(&args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        if config.terminal {
+            command.stdin(Stdio::piped()).stdout(console_write.try_clone().context("no console for the machine")?);
+        }
         // SAFETY: between fork and exec only system calls on plain integers are made; nothing allocates or locks.
         unsafe {
             command.pre_exec(move || {
@@ -78,7 +83,8 @@ impl Monitor {
         let mut child = command.spawn().map_err(start_error)?;
         drop((console_write, channel_write));
         let stderr = child.stderr.take().context("the monitor has no stderr")?;
-        let pipes = Pipes { console: console_read.into(), channel: channel_read.into(), stderr };
+        let keyboard = child.stdin.take();
+        let pipes = Pipes { console: console_read.into(), keyboard, channel: channel_read.into(), stderr };
         Ok((Self { child }, pipes))
     }
 

@@ -12,12 +12,14 @@ mod payloads;
 mod schedulers;
 #[path = "fixture/shaping.rs"]
 mod shaping;
-#[path = "fixture/steps.rs"]
-mod steps;
-#[path = "fixture/work.rs"]
-mod work_types;
 #[path = "fixture/simulation.rs"]
 mod simulation;
+#[path = "fixture/steps.rs"]
+mod steps;
+#[path = "fixture/verifier.rs"]
+mod verifier;
+#[path = "fixture/work.rs"]
+mod work_types;
 
 declare_scheduler!(BPFLAND, { name = "bpfland", binary = "scx_bpfland" });
 declare_scheduler!(SLEEPER, { name = "sleep", binary = "a-scheduler-that-does-not-exist", sched_args = ["600"] });

@@ -1,4 +1,15 @@
-//! Verifier cells: declared schedulers are known here already, the sweep itself is not part of this version.
+//! The verifier sweep: each declared scheduler on each kernel and preset, loaded, attached, and given work.
+
+mod cell;
+mod collapse;
+mod gate;
+mod programs;
+mod run;
+mod workload;
+
+pub use cell::{Cell, cells};
+pub use run::run_cell;
+pub use workload::{FUNCTION, exercise};
 
 use crate::env::Settings;
 use crate::registry::KTSTR_SCHEDULERS;

@@ -1,0 +1,161 @@
+//! Cargo and nextest, as processes.
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
+
+/// The cargo that called, so that `+toolchain` holds for what it calls.
+pub fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// `cargo nextest`, if it is installed.
+///
+/// # Errors
+/// It is not.
+pub fn nextest() -> Result<Command> {
+    let home = std::env::var_os("CARGO_HOME").map(|home| PathBuf::from(home).join("bin"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let installed = std::env::split_paths(&path).chain(home).any(|dir| dir.join("cargo-nextest").is_file());
+    if !installed {
+        bail!("cargo-nextest is not installed; run `cargo install cargo-nextest --locked`");
+    }
+    let mut command = cargo();
+    command.arg("nextest");
+    Ok(command)
+}
+
+/// What `cargo metadata` says of the workspace here, or of the manifest that `passed_on` names.
+///
+/// # Errors
+/// No workspace here.
+pub fn metadata(passed_on: &[String], with_dependencies: bool) -> Result<Value> {
+    let mut command = cargo();
+    command.args(["metadata", "--format-version", "1", "--quiet"]);
+    if !with_dependencies {
+        command.arg("--no-deps");
+    }
+    if let Some(manifest) = value_of(passed_on, "--manifest-path") {
+        command.args(["--manifest-path", manifest]);
+    }
+    let output = command.stdin(Stdio::null()).output().context("failed to start cargo")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{}", said.trim().trim_start_matches("error: "));
+    }
+    serde_json::from_slice(&output.stdout).context("cargo metadata answered something else than JSON")
+}
+
+/// The value of `--name VALUE` or `--name=VALUE`.
+fn value_of<'a>(args: &'a [String], name: &str) -> Option<&'a str> {
+    args.iter().enumerate().find_map(|(at, arg)| match arg.strip_prefix(name) {
+        Some("") => args.get(at + 1).map(String::as_str),
+        Some(rest) => rest.strip_prefix('='),
+        None => None,
+    })
+}
+
+/// Where the harness puts what it makes.
+///
+/// # Errors
+/// No workspace here.
+pub fn harness_dir(passed_on: &[String]) -> Result<PathBuf> {
+    let target = match value_of(passed_on, "--target-dir") {
+        Some(dir) => PathBuf::from(dir),
+        None => metadata(passed_on, false)?["target_directory"].as_str().map(PathBuf::from).unwrap_or_default(),
+    };
+    Ok(target.join("ktstr"))
+}
+
+/// Where records and directories of records lie (`KTSTR_SIDECAR_DIR`, `KTSTR_RUNS_ROOT`, else below the target directory).
+///
+/// # Errors
+/// No workspace here, and no variable.
+pub fn records_root(passed_on: &[String]) -> Result<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    match set("KTSTR_SIDECAR_DIR").or_else(|| set("KTSTR_RUNS_ROOT")) {
+        Some(dir) => Ok(dir),
+        None => harness_dir(passed_on),
+    }
+}
+
+/// A child's end as this process's: its code, or 128 and the signal, as shells say it.
+pub fn code_of(status: ExitStatus) -> ExitCode {
+    use std::os::unix::process::ExitStatusExt as _;
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+/// One test binary of the workspace that links the harness.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binary {
+    /// nextest's name for it.
+    pub id: String,
+    /// Package it is of.
+    pub package: String,
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// Builds and lists the test binaries that link the harness.
+///
+/// # Errors
+/// What cargo says, or that none of them does.
+pub fn binaries(package: Option<&str>) -> Result<Vec<Binary>> {
+    let mut command = nextest()?;
+    command.args(["list", "--list-type", "binaries-only", "--message-format", "json", "--cargo-quiet"]);
+    if let Some(package) = package {
+        command.args(["--package", package]);
+    }
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("failed to start cargo")?;
+    if !output.status.success() {
+        bail!("the test binaries could not be built");
+    }
+    let listed: Value = serde_json::from_slice(&output.stdout).context("nextest answered something else than JSON")?;
+    let mut found = Vec::new();
+    for (id, one) in listed["rust-binaries"].as_object().into_iter().flatten() {
+        let text = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
+        let path = PathBuf::from(text("binary-path"));
+        if links_the_harness(&path) {
+            let package = text("package-id");
+            let package = package.rsplit(['/', '#']).next().unwrap_or_default();
+            found.push(Binary {
+                id: id.clone(),
+                package: package.split('@').next().unwrap_or_default().to_owned(),
+                path,
+            });
+        }
+    }
+    if found.is_empty() {
+        bail!("no test binary here uses ktstr: add it to dev-dependencies and write a #[ktstr_test]");
+    }
+    Ok(found)
+}
+
+/// A binary without our section is never asked: it might take the question for an order.
+fn links_the_harness(path: &Path) -> bool {
+    use object::{Object as _, ObjectSection as _};
+    let Ok(bytes) = std::fs::read(path) else { return false };
+    let Ok(file) = object::File::parse(&*bytes) else { return false };
+    file.sections().any(|s| s.name() == Ok("linkme_KTSTR_TESTS"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_of_a_value_are_read() {
+        let args = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(value_of(&args("-p x --target-dir /t"), "--target-dir"), Some("/t"));
+        assert_eq!(value_of(&args("--target-dir=/t -p x"), "--target-dir"), Some("/t"));
+        assert_eq!(value_of(&args("--target-directory /t"), "--target-dir"), None);
+    }
+
+    #[test]
+    fn a_binary_without_our_section_is_never_asked() {
+        assert!(!links_the_harness(&std::env::current_exe().unwrap()));
+        assert!(!links_the_harness(Path::new("/bin/sh")) && !links_the_harness(Path::new("/nonexistent")));
+    }
+}

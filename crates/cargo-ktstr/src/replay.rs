@@ -1,0 +1,165 @@
+//! `cargo ktstr replay`: what failed last, again.
+
+use crate::kernels::{self, Kernel};
+use crate::test::{self, Test};
+use crate::{cargo, session};
+use anyhow::{Context as _, Result, bail};
+use ktstr_kernel::sanitize_kernel_label;
+use ktstr_sidecar::SidecarRecord;
+use ktstr_verdict::Verdict;
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+/// What failed last, or was inconclusive.
+#[derive(clap::Args, Debug)]
+pub struct Replay {
+    /// Say what would be run, and run nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Another kernel than the failed runs had; may be repeated
+    #[arg(long, value_name = "KERNEL")]
+    kernel: Vec<String>,
+    /// For nextest, as they are
+    #[arg(last = true, value_name = "NEXTEST ARGS")]
+    passed_on: Vec<String>,
+}
+
+/// Runs it.
+pub fn run(replay: &Replay) -> Result<ExitCode> {
+    let root = cargo::records_root(&replay.passed_on)?;
+    let records = session::read_all(&root)?;
+    if let Some(damaged) = records.damaged.first() {
+        bail!(
+            "{} records are damaged, {damaged} first: what failed is not known; run `cargo ktstr test` again",
+            records.damaged.len()
+        );
+    }
+    let last = session::last(records.whole);
+    if last.is_empty() {
+        bail!("no records below {}; run `cargo ktstr test` first", root.display());
+    }
+    let failed: Vec<&SidecarRecord> = last.iter().filter(|r| failed(r)).collect();
+    if failed.is_empty() {
+        eprintln!("ktstr: nothing failed in the last session ({} runs)", last.len());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let kernels = if replay.kernel.is_empty() { kernels_of(&failed)? } else { kernels::resolve(&replay.kernel)? };
+    let labels: Vec<&str> = kernels.iter().map(|k| k.label.as_str()).collect();
+    let names = if replay.kernel.is_empty() { names(&failed, &labels) } else { names_on_all(&failed, &labels) };
+    if replay.dry_run {
+        names.iter().for_each(|name| println!("{name}"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    say_where(&failed);
+    let mut passed_on = vec!["-E".to_owned(), filter(&names)];
+    passed_on.extend(replay.passed_on.iter().cloned());
+    let test = Test { gauntlet: true, passed_on, ..Test::default() };
+    test::run_on(&Test { overcommit: overcommit(&failed), ..test }, &kernels)
+}
+
+fn failed(record: &SidecarRecord) -> bool {
+    matches!(record.verdict(), Verdict::Fail | Verdict::Inconclusive)
+}
+
+fn say_where(failed: &[&SidecarRecord]) {
+    let accels: BTreeSet<&str> = failed.iter().filter_map(|r| r.accelerator.as_deref()).collect();
+    let accels: Vec<&str> = accels.into_iter().collect();
+    if !accels.is_empty() && std::env::var_os("KTSTR_ACCEL").is_none() {
+        eprintln!(
+            "ktstr: {} runs failed on {}; KTSTR_ACCEL chooses another accelerator",
+            failed.len(),
+            accels.join(", ")
+        );
+    }
+}
+
+/// Presets are only offered under an overcommit at least as large as the one they ran under.
+fn overcommit(failed: &[&SidecarRecord]) -> Option<f64> {
+    let most = failed.iter().map(|r| r.overcommit).fold(0.0, f64::max).ceil();
+    (most > 1.0 && std::env::var_os("KTSTR_OVERCOMMIT").is_none()).then_some(most)
+}
+
+fn kernels_of(failed: &[&SidecarRecord]) -> Result<Vec<Kernel>> {
+    let labels: BTreeSet<String> = failed.iter().filter_map(|r| r.kernel_label.clone()).collect();
+    let labels: Vec<String> = labels.into_iter().collect();
+    kernels::resolve(&labels).context("the kernel of the failed runs is not at hand; say which by --kernel")
+}
+
+/// nextest's names for these runs; with several kernels each only on its own.
+fn names(failed: &[&SidecarRecord], labels: &[&str]) -> BTreeSet<String> {
+    failed
+        .iter()
+        .flat_map(|record| match &record.kernel_label {
+            Some(label) if labels.len() > 1 => vec![format!("{}/{}", base(record), sanitize_kernel_label(label))],
+            // A run that found no kernel did not get as far as its own.
+            None if labels.len() > 1 => on_each(record, labels),
+            _ => vec![base(record)],
+        })
+        .collect()
+}
+
+fn names_on_all(failed: &[&SidecarRecord], labels: &[&str]) -> BTreeSet<String> {
+    failed.iter().flat_map(|r| if labels.len() > 1 { on_each(r, labels) } else { vec![base(r)] }).collect()
+}
+
+/// The bare name too: a host_only test never has a suffix.
+fn on_each(record: &SidecarRecord, labels: &[&str]) -> Vec<String> {
+    let bare = base(record);
+    let with = labels.iter().map(|label| format!("{bare}/{}", sanitize_kernel_label(label)));
+    with.chain([bare.clone()]).collect()
+}
+
+fn base(record: &SidecarRecord) -> String {
+    match &record.preset {
+        Some(preset) => format!("gauntlet/{}/{preset}", record.test_name),
+        None => format!("ktstr/{}", record.test_name),
+    }
+}
+
+/// Exactly these tests, in nextest's filter language, in which `)`, `,` and `\` are escaped.
+fn filter(names: &BTreeSet<String>) -> String {
+    let escaped = names.iter().map(|name| {
+        let mut out = String::from("test(=");
+        for c in name.chars() {
+            if matches!(c, '\\' | ')' | ',' | '(') {
+                out.push('\\');
+            }
+            out.push(c);
+        }
+        out.push(')');
+        out
+    });
+    escaped.collect::<Vec<_>>().join(" + ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(test: &str, preset: Option<&str>, kernel: Option<&str>) -> SidecarRecord {
+        let mut record = SidecarRecord::new(test, "1n1l2c1t", "eevdf", Verdict::Fail);
+        record.preset = preset.map(str::to_owned);
+        record.kernel_label = kernel.map(str::to_owned);
+        record
+    }
+
+    #[test]
+    fn each_run_is_repeated_on_the_kernel_it_failed_on_and_no_other() {
+        let (a, b) = (record("a", None, Some("6.18.15")), record("b", Some("tiny"), Some("7.3")));
+        let both: Vec<String> = names(&[&a, &b], &["6.18.15", "7.3"]).into_iter().collect();
+        assert_eq!(both, ["gauntlet/b/tiny/kernel_7_3", "ktstr/a/kernel_6_18_15"]);
+        assert_eq!(names(&[&a], &["6.18.15"]), BTreeSet::from(["ktstr/a".to_owned()]));
+    }
+
+    #[test]
+    fn a_run_that_knew_no_kernel_is_repeated_on_each() {
+        let lost = record("a", None, None);
+        assert_eq!(names(&[&lost], &["1", "2"]).len(), 3);
+    }
+
+    #[test]
+    fn the_filter_means_these_names_and_nothing_more() {
+        let names = BTreeSet::from(["ktstr/a".to_owned(), "ktstr/odd(,)".to_owned()]);
+        assert_eq!(filter(&names), r"test(=ktstr/a) + test(=ktstr/odd\(\,\))");
+    }
+}

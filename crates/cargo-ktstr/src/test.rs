@@ -1,0 +1,229 @@
+//! `cargo ktstr test`: kernels and switches, then nextest, then what really ran.
+
+use crate::kernels::{self, Kernel};
+use crate::{cargo, session};
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
+use ktstr_kernel::write_kernel_list;
+use std::process::{Command, ExitCode};
+
+/// Who executes the machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Accel {
+    /// kvm where a probe guest runs, else tcg
+    Auto,
+    /// Hardware virtualisation
+    Kvm,
+    /// QEMU's translator
+    Tcg,
+    /// QEMU's translator in virtual time
+    Sim,
+}
+
+/// Kernels, switches, and what nextest gets.
+#[derive(clap::Args, Debug, Default)]
+pub struct Test {
+    /// Version, series, range (6.16..7.1), .deb, path or cache entry; may be repeated. Missing ones are fetched
+    #[arg(long, value_name = "KERNEL")]
+    pub kernel: Vec<String>,
+    /// Who executes the machines
+    #[arg(long)]
+    pub accel: Option<Accel>,
+    /// Build tests and schedulers with the release profile
+    #[arg(long, conflicts_with = "profile")]
+    pub release: bool,
+    /// Build tests and schedulers with this cargo profile (nextest's own is `-- --profile NAME`)
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Skip tests in performance mode
+    #[arg(long)]
+    pub no_perf_mode: bool,
+    /// What would be skipped fails
+    #[arg(long)]
+    pub no_skip_mode: bool,
+    /// Host CPUs that one machine may take
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub cpu_cap: Option<u32>,
+    /// Only the tests that cover most in so many seconds
+    #[arg(long, value_name = "SECS", allow_negative_numbers = true, value_parser = seconds)]
+    pub budget: Option<f64>,
+    /// Every preset that fits the host, too
+    #[arg(long)]
+    pub gauntlet: bool,
+    /// Multiplies the host CPUs that presets may use
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = overcommit)]
+    pub overcommit: Option<f64>,
+    /// For nextest, as they are
+    #[arg(last = true, value_name = "NEXTEST ARGS")]
+    pub passed_on: Vec<String>,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(secs) if secs.is_finite() && secs > 0.0 => Ok(secs),
+        _ => Err("a positive number of seconds".to_owned()),
+    }
+}
+
+pub fn overcommit(text: &str) -> Result<f64, String> {
+    ktstr_topology::parse_overcommit(Some(text)).map_err(|_| "a positive number".to_owned())
+}
+
+/// Runs it.
+pub fn run(test: &Test) -> Result<ExitCode> {
+    let kernels = kernels::resolve(&test.kernel)?;
+    run_on(test, &kernels)
+}
+
+/// The same with the kernels already found.
+pub fn run_on(test: &Test, kernels: &[Kernel]) -> Result<ExitCode> {
+    let token = session::token();
+    let mut command = cargo::nextest()?;
+    command.arg("run").args(nextest_words(test)).env("KTSTR_RUN_EPOCH", &token);
+    settings(&mut command, test, kernels)?;
+    let status = command.status().context("failed to start cargo nextest")?;
+    // The code is nextest's, whatever becomes of the summary.
+    match cargo::records_root(&test.passed_on).and_then(|root| session::read_all(&root)) {
+        Ok(records) => {
+            let of_session = session::of_session(records.whole, &token);
+            eprint!("{}", session::summary(&of_session, &records.damaged));
+        }
+        Err(e) => eprintln!("ktstr: WARNING: what ran is not known: {e:#}"),
+    }
+    Ok(cargo::code_of(status))
+}
+
+fn nextest_words(test: &Test) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut add = |new: &[&str]| words.extend(new.iter().map(|w| (*w).to_owned()));
+    if test.gauntlet {
+        add(&["--run-ignored", "all"]);
+    }
+    if test.release {
+        add(&["--release"]);
+    }
+    if let Some(profile) = &test.profile {
+        add(&["--cargo-profile", profile]);
+    }
+    words.extend(test.passed_on.iter().cloned());
+    words
+}
+
+/// The variables that the flags stand for; flags that are not given leave the environment's alone.
+fn settings(command: &mut Command, test: &Test, kernels: &[Kernel]) -> Result<()> {
+    set_kernels(command, kernels)?;
+    if let Some(accel) = test.accel.and_then(|a| a.to_possible_value()) {
+        command.env("KTSTR_ACCEL", accel.get_name());
+    }
+    if test.release {
+        command.env("KTSTR_SCHEDULER_PROFILE", "release");
+    }
+    if let Some(profile) = &test.profile {
+        command.env("KTSTR_SCHEDULER_PROFILE", profile);
+    }
+    for (on, name) in [(test.no_perf_mode, "KTSTR_NO_PERF_MODE"), (test.no_skip_mode, "KTSTR_NO_SKIP_MODE")] {
+        if on {
+            command.env(name, "1");
+        }
+    }
+    let numbers = [
+        ("KTSTR_CPU_CAP", test.cpu_cap.map(|n| n.to_string())),
+        ("KTSTR_BUDGET_SECS", test.budget.map(|n| n.to_string())),
+        ("KTSTR_OVERCOMMIT", test.overcommit.map(|n| n.to_string())),
+    ];
+    for (name, value) in numbers {
+        if let Some(value) = value {
+            command.env(name, value);
+        }
+    }
+    Ok(())
+}
+
+/// One kernel is `KTSTR_KERNEL`, several are `KTSTR_KERNEL_LIST`; what the environment had for either goes.
+pub fn set_kernels(command: &mut Command, kernels: &[Kernel]) -> Result<()> {
+    match kernels {
+        [] => return Ok(()),
+        [one] => {
+            command.env("KTSTR_KERNEL", &one.path).env_remove("KTSTR_KERNEL_LIST");
+        }
+        several => {
+            command.env("KTSTR_KERNEL_LIST", list(several)?).env_remove("KTSTR_KERNEL");
+        }
+    }
+    if std::env::var_os("KTSTR_TEST_KERNEL").is_some() {
+        bail!("KTSTR_TEST_KERNEL is set, and would be booted in place of --kernel; unset one of the two");
+    }
+    Ok(())
+}
+
+/// As `KTSTR_KERNEL_LIST` has it.
+pub fn list(kernels: &[Kernel]) -> Result<String> {
+    let pairs: Vec<_> = kernels.iter().map(|k| (k.label.clone(), k.path.clone())).collect();
+    Ok(write_kernel_list(&pairs)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn environment(test: &Test, kernels: &[Kernel]) -> BTreeMap<String, Option<String>> {
+        let mut command = Command::new("true");
+        settings(&mut command, test, kernels).unwrap();
+        let text = |t: &std::ffi::OsStr| t.to_string_lossy().into_owned();
+        command.get_envs().map(|(k, v)| (text(k), v.map(text))).collect()
+    }
+
+    fn kernel(label: &str) -> Kernel {
+        Kernel { label: label.into(), path: format!("/k/{label}").into() }
+    }
+
+    #[test]
+    fn flags_that_are_not_given_leave_the_environment_alone() {
+        assert_eq!(environment(&Test::default(), &[]), BTreeMap::new());
+    }
+
+    #[test]
+    fn each_flag_is_its_variable() {
+        let test = Test {
+            accel: Some(Accel::Tcg),
+            release: true,
+            no_perf_mode: true,
+            no_skip_mode: true,
+            cpu_cap: Some(2),
+            budget: Some(300.0),
+            overcommit: Some(8.0),
+            ..Test::default()
+        };
+        let set = environment(&test, &[kernel("6.18"), kernel("7.3")]);
+        let wanted = [
+            ("KTSTR_ACCEL", Some("tcg")),
+            ("KTSTR_BUDGET_SECS", Some("300")),
+            ("KTSTR_CPU_CAP", Some("2")),
+            ("KTSTR_KERNEL", None),
+            ("KTSTR_KERNEL_LIST", Some("6.18=/k/6.18;7.3=/k/7.3")),
+            ("KTSTR_NO_PERF_MODE", Some("1")),
+            ("KTSTR_NO_SKIP_MODE", Some("1")),
+            ("KTSTR_OVERCOMMIT", Some("8")),
+            ("KTSTR_SCHEDULER_PROFILE", Some("release")),
+        ];
+        assert_eq!(set, wanted.map(|(k, v)| (k.to_owned(), v.map(str::to_owned))).into());
+        assert_eq!(environment(&Test::default(), &[kernel("6.18")])["KTSTR_KERNEL"].as_deref(), Some("/k/6.18"));
+    }
+
+    #[test]
+    fn the_words_for_nextest_end_in_those_passed_on() {
+        let test = Test {
+            gauntlet: true,
+            profile: Some("ci".into()),
+            passed_on: vec!["-E".into(), "all()".into()],
+            ..Test::default()
+        };
+        assert_eq!(nextest_words(&test), ["--run-ignored", "all", "--cargo-profile", "ci", "-E", "all()"]);
+    }
+
+    #[test]
+    fn a_budget_is_a_positive_number() {
+        assert!(seconds("1.5").is_ok() && ["0", "-1", "NaN", "inf", "x"].iter().all(|t| seconds(t).is_err()));
+    }
+}
