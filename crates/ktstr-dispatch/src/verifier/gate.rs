@@ -96,6 +96,8 @@ mod tests {
     fn scheduler(when: When, state: &str, enable_seq: u64) -> Message {
         Message::Scheduler(SchedulerSeen {
             when,
+            name: Some("a".into()),
+            switches: Vec::new(),
             state: state.into(),
             ops: (state == "enabled").then(|| "a".into()),
             enable_seq,
