@@ -212,30 +212,3 @@ fn moving_to_another_node_is_counted_apart() {
     let slot = shared.slot(0);
     assert_eq!((slot.migrations.load(Relaxed), slot.cross_node_migrations.load(Relaxed)), (2, 2));
 }
-
-#[test]
-fn a_rest_is_no_standstill_and_what_came_before_it_is() {
-    let signal = |crew: &Crew, signal| {
-        for pid in crew.pids() {
-            kill_process(Pid::from_raw(*pid).unwrap(), signal).unwrap();
-        }
-    };
-    let run = |stop_before_ms: u64, rest_ms: u64| {
-        let mut crew = Crew::gather(&WorkType::SpinWait, 1, &Manner::default(), None).unwrap();
-        crew.start();
-        let start = Instant::now();
-        while crew.shared.slot(0).iterations.load(Relaxed) == 0 && start.elapsed() < STOP_WITHIN {
-            std::thread::yield_now();
-        }
-        // A stopped process stands still; the times are the workload's own.
-        signal(&crew, Signal::STOP);
-        std::thread::sleep(Duration::from_millis(stop_before_ms));
-        crew.rest();
-        std::thread::sleep(Duration::from_millis(rest_ms));
-        crew.resume();
-        signal(&crew, Signal::CONT);
-        crew.stop().unwrap()[0].gap_ns / 1_000_000
-    };
-    assert!(run(0, 1500) < 1000, "a rest was taken for a standstill");
-    assert!(run(600, 100) >= 600, "a standstill was hidden by the rest after it");
-}
