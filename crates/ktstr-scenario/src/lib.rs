@@ -27,4 +27,6 @@ pub use payload::{Payload, RunningPayload};
 pub use run::execute_defs;
 pub use scheduler::{RunningScheduler, Scheduler, SchedulerControl, SchedulerLaunch, SchedulerSpec, observe_idle};
 pub use work::WorkType;
-pub use worker::{MemPolicy, Overhead, Policy, Worker, worker_overhead};
+pub use worker::{MemPolicy, Policy, Worker};
+#[doc(hidden)]
+pub use worker::{Overhead, worker_overhead};
