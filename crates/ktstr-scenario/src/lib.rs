@@ -38,4 +38,6 @@ pub use scheduler::{
 };
 pub use step::{Backdrop, HoldSpec, Op, Step};
 pub use work::WorkType;
-pub use worker::{MemPolicy, Overhead, Policy, Worker, worker_overhead};
+pub use worker::{MemPolicy, Policy, Worker};
+#[doc(hidden)]
+pub use worker::{Overhead, worker_overhead};

@@ -123,6 +123,19 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_that_returns_before_the_end_is_an_error() {
+        let work = WorkType::custom("returns", |worker| worker.progress(1));
+        let crew = Crew::gather(&work, 1, &Manner::default(), None).unwrap();
+        crew.start();
+        let start = std::time::Instant::now();
+        while !gone(crew.pids()[0]) && start.elapsed().as_secs() < 30 {
+            std::thread::yield_now();
+        }
+        let text = crew.stop().unwrap_err().to_string();
+        assert!(text.contains("worker 0") && text.contains("its work returned before the end"), "{text}");
+    }
+
+    #[test]
     fn fewer_than_it_wants_are_refused_by_its_name() {
         let work = WorkType::Custom(Custom { name: "mine", at_least: 3, run: |_| {} });
         assert!(refused(&work, 2).contains("Custom was given 2 workers and wants at least 3"));

@@ -87,11 +87,10 @@ fn hear(worker: &Worker<'_>) -> Result<bool, Fault> {
         }
         let mut events = [MaybeUninit::uninit(); 1];
         match epoll::wait(wait, &mut events, Some(&LOOK_AFTER)) {
-            Ok((heard, _)) => slept = !heard.is_empty(),
-            Err(Errno::INTR) => {}
+            Ok(_) | Err(Errno::INTR) => slept = true,
             Err(e) => return Err(Fault::new("epoll_wait on", 0, e)),
         }
-        if !slept && !worker.running() {
+        if !worker.running() {
             return Ok(false);
         }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// What a loaded machine may take for what takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Starts, looks until `done` says so, and stops.
+/// Starts, looks until `done` says so and each worker has made progress, and stops.
 pub fn until(work: &WorkType, count: u32, manner: &Manner, mut done: impl FnMut(&[Seen], &Crew) -> bool) -> Vec<Seen> {
     let crew = Crew::gather(work, count, manner, None).unwrap_or_else(|e| panic!("{e:#}"));
     watch(crew, &mut done)
@@ -19,20 +19,18 @@ pub fn watch(crew: Crew, done: &mut dyn FnMut(&[Seen], &Crew) -> bool) -> Vec<Se
     let start = Instant::now();
     loop {
         let seen = crew.look();
-        if done(&seen, &crew) {
+        if done(&seen, &crew) && seen.iter().all(|w| w.iterations > 0) {
             break;
         }
         assert!(start.elapsed() < PATIENCE, "it never came: {seen:?}");
         std::thread::sleep(Duration::from_millis(1));
     }
-    let seen = crew.stop().unwrap_or_else(|e| panic!("{e:#}"));
-    assert!(seen.iter().all(|w| w.iterations > 0), "a worker without progress: {seen:?}");
-    seen
+    crew.stop().unwrap_or_else(|e| panic!("{e:#}"))
 }
 
 /// The usual: a crew as it is by default, until its counters say so.
 pub fn run(work: &WorkType, count: u32, mut done: impl FnMut(&[Seen]) -> bool) -> Vec<Seen> {
-    until(work, count, &Manner::default(), |seen, _| seen.iter().all(|w| w.iterations > 0) && done(seen))
+    until(work, count, &Manner::default(), |seen, _| done(seen))
 }
 
 /// What is refused before anything starts, in words.

@@ -35,9 +35,9 @@ impl<'a> Checkpoint<'a> {
         self.head.state.load(Relaxed) == 1
     }
 
-    /// Begins the account: what came before the start is no gap.
+    /// Begins the account at the start, not when the worker first runs after it: what lies between is a gap.
     pub fn begin(&self) {
-        self.slot.last_ns.store(now_ns(), Relaxed);
+        self.slot.last_ns.store(self.head.start_ns.load(Relaxed), Relaxed);
     }
 
     /// `units` more of work are done.
@@ -165,10 +165,23 @@ mod tests {
     }
 
     #[test]
+    fn who_runs_late_after_the_start_has_stood_still() {
+        let shared = Shared::new(1).unwrap();
+        let nodes = Nodes::read(Path::new("/nonexistent"));
+        let checkpoint = Checkpoint::new(&shared, 0, &nodes);
+        shared.head().start_ns.store(now_ns() - 3_000_000_000, Relaxed);
+        checkpoint.begin();
+        checkpoint.progress(1);
+        let seen = shared.seen(0, now_ns(), (0, 0, 0));
+        assert!(seen.gap_ns >= 3_000_000_000 && seen.gap_at_ns >= 3_000_000_000, "{seen:?}");
+    }
+
+    #[test]
     fn a_worker_that_rests_does_not_stand_still() {
         let shared = Shared::new(1).unwrap();
         let nodes = Nodes::read(Path::new("/nonexistent"));
         let checkpoint = Checkpoint::new(&shared, 0, &nodes);
+        shared.head().start_ns.store(now_ns(), Relaxed);
         checkpoint.begin();
         checkpoint.progress(1);
         let due = now_ns() + 5_000_000_000;

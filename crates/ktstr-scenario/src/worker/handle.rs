@@ -7,6 +7,7 @@ use super::fault::Fault;
 use super::nodes::Nodes;
 use super::shared::{Baton, Shared, stage};
 use crate::work::{Links, Region, burn};
+use rustix::io::Errno;
 use rustix::thread::futex::{self, Flags};
 use rustix::thread::{ClockId, clock_nanosleep_absolute};
 use rustix::time::Timespec;
@@ -128,9 +129,12 @@ impl<'a> Worker<'a> {
         self.shared.baton(index)
     }
 
-    /// Waits while a word holds `value`, at most [`LOOK_AFTER`]; whether somebody woke it.
+    /// Waits while a word holds `value`, at most [`LOOK_AFTER`]; whether it slept.
+    ///
+    /// So it did when nobody woke it: a waiter whose time was over, and who has not run yet when the waker comes, is one more
+    /// that is late.
     pub(crate) fn wait(&self, word: &AtomicU32, value: u32) -> bool {
-        futex::wait(word, Flags::empty(), value, Some(&LOOK_AFTER)).is_ok()
+        futex::wait(word, Flags::empty(), value, Some(&LOOK_AFTER)) != Err(Errno::AGAIN)
     }
 
     /// Wakes at most so many who wait on a word; how many there were.

@@ -29,6 +29,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 const READY_WITHIN: Duration = Duration::from_secs(40);
 /// How long what a killed worker has forked may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(2);
+/// Exit status of a worker whose work returned before the end.
+const RETURNED_EARLY: i32 = 3;
 /// Longest wait for a worker before looking whether it is alive.
 const LOOK_AFTER: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
@@ -213,7 +215,11 @@ impl Crew {
             if let Ok(Some((_, status))) = waitpid(Some(raw), WaitOptions::empty())
                 && status.exit_status() != Some(0)
             {
-                let why = self.shared.slot(index).fault.load().map_or_else(|| format!("{status:?}"), |f| f.to_string());
+                let why = match self.shared.slot(index).fault.load() {
+                    Some(fault) => fault.to_string(),
+                    None if status.exit_status() == Some(RETURNED_EARLY) => "its work returned before the end".into(),
+                    None => format!("{status:?}"),
+                };
                 trouble.push(format!("worker {index}, process {pid}, ended early: {why}"));
             }
             wait_gone(raw);
@@ -340,7 +346,8 @@ fn live(
         worker.checkpoint.fault(&fault);
         leave(1);
     }
-    leave(0)
+    // Who returns while the others work on would stand for a worker that has worked to the end.
+    leave(if worker.running() { RETURNED_EARLY } else { 0 })
 }
 
 fn prepare(worker: &mut Worker<'_>, work: &WorkType, manner: &Prepared) -> Result<(), Fault> {
