@@ -241,14 +241,18 @@ impl Engine<'_> {
     fn judge(&mut self, party: Party) {
         let now = self.now();
         let from = party.from;
-        let (mut judged, gap) = party.finish(&self.world, now, self.ctx.assert());
-        for outcome in &mut judged.outcomes {
+        let mut judged = party.finish(&self.world, now, self.ctx.assert());
+        for outcome in &mut judged.result.outcomes {
             if let Outcome::Fail { detail } | Outcome::Inconclusive { detail } = outcome {
-                let at = if detail.kind == CheckKind::Progress { (gap, gap) } else { (from, now) };
+                let at = match detail.kind {
+                    CheckKind::Progress => (judged.standstill, judged.standstill),
+                    CheckKind::Isolation => judged.escape,
+                    _ => (from, now),
+                };
                 detail.message.push_str(&self.timeline.steps_between(at.0, at.1));
             }
         }
-        self.result.merge(judged);
+        self.result.merge(judged.result);
     }
 
     /// Thaws a cgroup that may be below another frozen one.

@@ -90,8 +90,8 @@ impl Party {
         self.frozen_for += self.frozen_at.take().map_or(Duration::ZERO, |at| now.saturating_sub(at));
     }
 
-    /// Ends it and judges it; the answer holds the end of its longest standstill as well, since the scenario's start.
-    pub fn finish(self, world: &World, now: Duration, assert: &Assert) -> (AssertResult, Duration) {
+    /// Ends it and judges it.
+    pub fn finish(self, world: &World, now: Duration, assert: &Assert) -> Judged {
         let allowed = self.allowed(world);
         let ran = now.saturating_sub(self.from).saturating_sub(self.frozen_for);
         let seen = match self.crew.stop() {
@@ -101,7 +101,7 @@ impl Party {
                 let outcome = Outcome::Fail { detail: Detail::new(CheckKind::Progress, message) };
                 let mut result = AssertResult::default();
                 result.push(outcome);
-                return (result, now);
+                return Judged { result, standstill: now, escape: (self.from, now) };
             }
         };
         let gap = seen.iter().max_by_key(|w| w.gap_ns).map_or(0, |w| w.gap_at_ns);
@@ -117,7 +117,38 @@ impl Party {
         if let Some(stats) = result.cgroups.last_mut() {
             stats.epochs = epochs.iter().map(stats_of).collect();
         }
-        (result, self.from + Duration::from_nanos(gap))
+        let escape = epochs.iter().find(|epoch| !epoch.escapes(&self.label).is_empty());
+        let escape = escape.map_or((self.from, now), |epoch| (epoch.from, epoch.to));
+        Judged { result, standstill: self.from + Duration::from_nanos(gap), escape }
+    }
+}
+
+/// What is made of a crew, and when what may be wrong with it was. Times are since the scenario's start.
+pub struct Judged {
+    /// Its outcomes and figures.
+    pub result: AssertResult,
+    /// End of its longest standstill.
+    pub standstill: Duration,
+    /// When it first was where it must not be.
+    pub escape: (Duration, Duration),
+}
+
+impl Epoch {
+    /// Every worker that was seen where it must not be, with its CPUs and the time.
+    fn escapes(&self, label: &str) -> Vec<String> {
+        let mut escapes = Vec::new();
+        for (i, (seen, allowed)) in self.seen.iter().zip(&self.allowed).enumerate() {
+            let outside: Vec<u32> = seen.iter().copied().filter(|cpu| !allowed.contains(cpu)).collect();
+            if !allowed.is_empty() && !outside.is_empty() {
+                escapes.push(format!(
+                    "cgroup `{label}` worker {i}: seen on CPUs {outside:?} outside {allowed:?}, which it had from {:.3} to \
+                     {:.3} s (isolation)",
+                    self.from.as_secs_f64(),
+                    self.to.as_secs_f64()
+                ));
+            }
+        }
+        escapes
     }
 }
 
@@ -153,22 +184,9 @@ pub fn either(before: &[Vec<u32>], after: &[Vec<u32>], more: &[u32]) -> Allowed 
     both.collect()
 }
 
-/// One outcome: every worker that was seen where it must not be, with its CPUs and the time.
+/// One outcome for all epochs.
 pub fn isolation(label: &str, epochs: &[Epoch]) -> Outcome {
-    let mut broken = Vec::new();
-    for epoch in epochs {
-        for (i, (seen, allowed)) in epoch.seen.iter().zip(&epoch.allowed).enumerate() {
-            let outside: Vec<u32> = seen.iter().copied().filter(|cpu| !allowed.contains(cpu)).collect();
-            if !allowed.is_empty() && !outside.is_empty() {
-                broken.push(format!(
-                    "cgroup `{label}` worker {i}: seen on CPUs {outside:?} outside {allowed:?}, which it had from {:.3} to \
-                     {:.3} s (isolation)",
-                    epoch.from.as_secs_f64(),
-                    epoch.to.as_secs_f64()
-                ));
-            }
-        }
-    }
+    let broken: Vec<String> = epochs.iter().flat_map(|epoch| epoch.escapes(label)).collect();
     if broken.is_empty() {
         Outcome::Pass
     } else {
