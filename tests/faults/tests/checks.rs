@@ -15,7 +15,7 @@ fn checks_trip_and_hold_and_what_they_saw_is_printed_and_recorded() {
     for said in [
         // The attribute, and the words of the check that was tripped.
         "at most 0 ms (max_gap_ms)`: FAIL is FAIL",
-        "outside its cpuset [1] (isolation)`: FAIL is FAIL",
+        "(isolation)`: FAIL is FAIL",
         "samples in a row from ",
         "no dump (max_local_dsq_depth)`: INCONCLUSIVE is INCONCLUSIVE",
         "ktstr: passed: claim `time since boot`: never fell in ",
