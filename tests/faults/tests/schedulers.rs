@@ -44,7 +44,7 @@ fn caught(test: &str, whys: &[&str]) {
     let failed: Vec<&str> = run.records[0]
         .outcomes
         .iter()
-        .map(|o| o.text())
+        .map(ktstr::verdict::Outcome::text)
         .filter(|text| !text.is_empty() && !whys.iter().any(|why| text.contains(why)))
         .collect();
     assert!(failed.is_empty(), "these checks tripped, too: {failed:?}");

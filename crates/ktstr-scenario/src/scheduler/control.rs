@@ -43,7 +43,7 @@ pub struct SchedulerControl {
 
 /// What is attached.
 enum Current {
-    Program(RunningScheduler),
+    Program(Box<RunningScheduler>),
     Kernel(KernelSwitches),
 }
 
@@ -163,7 +163,7 @@ impl SchedulerControl {
                     }
                 })?;
                 let seen = SchedulerSeen { when, ..running.wait_attached()? };
-                Ok((Current::Program(running), seen))
+                Ok((Current::Program(Box::new(running)), seen))
             }
             Attachable::Kernel(switches) => {
                 switches.switch_on().with_context(|| format!("scheduler `{}` of the kernel", switches.name))?;
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn every_change_is_told_in_order_and_a_failed_one_too() {
         let dir = tempfile::tempdir().unwrap();
-        let told: Arc<Mutex<Vec<(When, Option<String>)>>> = Arc::default();
+        let told = Arc::new(Mutex::new(Vec::new()));
         let ear = Arc::clone(&told);
         let nowhere = switched("missing/b", dir.path());
         let control = SchedulerControl::new(
