@@ -242,7 +242,7 @@ fn configure(
         scheduler_name: entry.scheduler.name.to_owned(),
         workload_root_cgroup: entry.workload_root_cgroup.or(entry.scheduler.cgroup_parent).map(str::to_owned),
         chaos,
-        env: if accel == Accel::Sim { Vec::new() } else { guest_env() },
+        env: guest_env(accel, &|name| std::env::var(name).ok()),
     };
     let parameters = serde_json::to_vec(&params).context("failed to encode the guest's parameters")?;
     let kernel_image = kernel.vmlinux.clone().unwrap_or_else(|| kernel.image.clone());
@@ -335,11 +335,12 @@ fn base_layer(entry: &KtstrTestEntry, kernel: &FoundKernel, cast: &Cast) -> anyh
 }
 
 /// What the guest's process sees of the host's environment: how much it should say. A simulated one sees nothing of it.
-fn guest_env() -> Vec<(String, String)> {
-    ["RUST_BACKTRACE", "RUST_LOG", "KTSTR_LOG_PASSES"]
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
-        .collect()
+fn guest_env(accel: Accel, get: &dyn Fn(&str) -> Option<String>) -> Vec<(String, String)> {
+    let seen: &[&str] = match accel {
+        Accel::Sim => &[],
+        Accel::Kvm | Accel::Tcg => &["RUST_BACKTRACE", "RUST_LOG", "KTSTR_LOG_PASSES"],
+    };
+    seen.iter().filter_map(|name| Some(((*name).to_owned(), get(name)?))).collect()
 }
 
 fn deadlines(entry: &KtstrTestEntry, topology: &Topology) -> Deadlines {
@@ -365,4 +366,16 @@ pub fn declared_topology(entry: &KtstrTestEntry) -> anyhow::Result<Topology> {
     let (nodes, llcs, cores, threads) = entry.dimensions();
     Topology::new(nodes, llcs, cores, threads)
         .map_err(|e| anyhow::Error::new(TopologyUnrepresentable::new(e.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_simulated_guest_sees_nothing_of_the_host_s_environment() {
+        let seen = |accel| guest_env(accel, &|name| Some(name.to_lowercase()));
+        assert_eq!(seen(Accel::Sim), []);
+        assert!(seen(Accel::Tcg).contains(&("RUST_LOG".into(), "rust_log".into())));
+    }
 }

@@ -15,6 +15,13 @@ pub fn release(pid: i32) {
     WAITED_FOR.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
 }
 
+/// One of them, whichever number is drawn; they are counted by their pids.
+pub(crate) fn drawn(pick: u32) -> Option<i32> {
+    let all = WAITED_FOR.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = u32::try_from(all.len()).ok().filter(|count| *count > 0)?;
+    all.iter().nth((pick % count) as usize).copied()
+}
+
 /// Whether somebody waits for it.
 #[must_use]
 pub fn is_claimed(pid: i32) -> bool {

@@ -170,6 +170,29 @@ mod tests {
         assert_eq!(index::find(&spec, LAYOUT, &cache), None);
     }
 
+    /// What a simulated machine unpacks must be the same bytes wherever and whenever it was packed.
+    #[test]
+    fn when_its_files_were_written_and_in_which_order_they_came_does_not_show_in_a_layer() {
+        let dir = tempfile::tempdir().unwrap();
+        let layer = |age_s: u64, reversed: bool| {
+            let mut extra = Vec::new();
+            for name in ["b", "a", "c"] {
+                let path = dir.path().join(name);
+                std::fs::write(&path, name).unwrap();
+                let then = std::time::SystemTime::now() - std::time::Duration::from_secs(age_s);
+                std::fs::File::open(&path).unwrap().set_modified(then).unwrap();
+                extra.push((path, format!("/{name}")));
+            }
+            if reversed {
+                extra.reverse();
+            }
+            let spec = BaseSpec { init: std::env::current_exe().unwrap(), extra, kernel_config: None };
+            let made = build_base_layer(&spec, &dir.path().join(format!("cache-{age_s}"))).unwrap();
+            std::fs::read(made).unwrap()
+        };
+        assert!(layer(0, false) == layer(86_400, true), "two packings of the same files differ");
+    }
+
     #[test]
     fn a_layer_is_made_once_and_changes_with_its_content() {
         let dir = tempfile::tempdir().unwrap();

@@ -123,9 +123,21 @@ mod tests {
     fn a_simulated_machine_has_its_own_time_and_chance() {
         let config = VmConfig { accel: Accel::Sim, seed: 7, ..VmConfig::default() };
         let line = qemu_arguments(&config, &config.topology).unwrap().join(" ");
-        for part in ["-icount shift=1,sleep=off", "clock=vm", "-seed 7", "-rdrand,-rdseed", "thread=single"] {
+        for part in [
+            "-accel tcg,thread=single",
+            "-icount shift=1,sleep=off",
+            "-rtc base=2026-01-01,clock=vm",
+            "-seed 7",
+            "vendor=GenuineIntel,-rdrand,-rdseed",
+        ] {
             assert!(line.contains(part), "{part}: {line}");
         }
+        // Nothing else of this attempt shows, and no other accelerator's machine has any of it.
+        let again = VmConfig { nonce: ktstr_wire::Nonce(9), verbose: true, ..config.clone() };
+        assert_eq!(qemu_arguments(&again, &again.topology).unwrap().join(" "), line);
+        let translated = VmConfig { accel: Accel::Tcg, ..config };
+        let line = qemu_arguments(&translated, &translated.topology).unwrap().join(" ");
+        assert!(["-icount", "-rtc", "-seed", "-rdrand"].iter().all(|part| !line.contains(part)), "{line}");
     }
 
     #[test]

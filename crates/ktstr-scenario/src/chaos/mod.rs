@@ -1,27 +1,20 @@
 //! Perturbations drawn from a seed: a machine that nobody disturbs shows one interleaving only.
 //!
 //! Each is an entry of a list that the seed decides, so that single ones can be left out when a failure is shrunk. A perturber
-//! is a thread of `SCHED_FIFO` on one CPU: for as long as it spins, whatever the scheduler under test had there waits.
+//! is a thread of `SCHED_FIFO` on one CPU: for as long as it spins, whatever the scheduler under test had there waits. One more
+//! thread confines a process that the test waits for to one of its CPUs, and lets it go again.
 
-use anyhow::{Context as _, Result};
+mod perturbers;
+
 use ktstr_topology::Topology;
-use rustix::thread::{ClockId, clock_nanosleep_absolute};
-use rustix::time::Timespec;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::worker::now_ns;
+pub use perturbers::Perturbers;
 
 /// Perturbations of one run, at most: a long test is perturbed less often at its end rather than without bound.
 pub const MOST: u32 = 65_536;
-/// Priority of perturbers: above every ordinary task, below the kernel's own stoppers.
-const PRIORITY: i32 = 50;
-/// Longest single sleep before the end is looked for, ns.
-const LOOK_AFTER_NS: u64 = 20_000_000;
 
 /// How much is perturbed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,22 +23,24 @@ pub enum Level {
     /// Nothing.
     #[default]
     Off,
-    /// Each CPU about every 20 ms, for 50 to 500 µs.
+    /// Each CPU busy about every 20 ms, for 50 to 500 µs; a process confined about every 50 ms, for 1 to 10 ms.
     Low,
-    /// Each CPU about every 3 ms, for 20 µs to 2 ms.
+    /// Each CPU busy about every 4 ms, for 20 µs to 2 ms; a process confined about every 10 ms, for 0.5 to 10 ms.
     High,
 }
 
 impl Level {
-    /// Longest pause between two on one CPU, and shortest and longest spin; µs.
-    const fn ranges(self) -> Option<(u64, u64, u64)> {
+    const fn ranges(self) -> Option<(Range, Range)> {
         match self {
             Self::Off => None,
-            Self::Low => Some((40_000, 50, 500)),
-            Self::High => Some((6_000, 20, 2_000)),
+            Self::Low => Some((Range(40_000, 50, 500), Range(90_000, 1_000, 10_000))),
+            Self::High => Some((Range(6_000, 20, 2_000), Range(10_000, 500, 10_000))),
         }
     }
 }
+
+/// Longest pause between two, shortest and longest time of one; µs.
+struct Range(u64, u64, u64);
 
 /// What decides the perturbations of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,24 +79,40 @@ fn runs_of(numbers: &[u32]) -> impl Iterator<Item = (u32, u32)> {
     numbers.chunk_by(|a, b| a.checked_add(1) == Some(*b)).filter_map(|run| Some((*run.first()?, *run.last()?)))
 }
 
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    /// The CPU runs nothing else.
+    Busy,
+    /// A process, drawn by this number among those that the test waits for, may run on this CPU only; where it may not run
+    /// anyway, nothing.
+    Confined(u32),
+}
+
 /// One perturbation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Perturbation {
     /// Its place in the list.
     pub index: u32,
+    /// What is done.
+    pub what: What,
     /// Where.
     pub cpu: u32,
     /// When, since the start.
     pub at: Duration,
     /// For how long.
-    pub spin: Duration,
+    pub length: Duration,
 }
 
 impl fmt::Display for Perturbation {
     /// `17: CPU 2 busy at 134.512 ms for 1.203 ms`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = |d: Duration| d.as_secs_f64() * 1000.0;
-        write!(f, "{}: CPU {} busy at {:.3} ms for {:.3} ms", self.index, self.cpu, ms(self.at), ms(self.spin))
+        match self.what {
+            What::Busy => write!(f, "{}: CPU {} busy", self.index, self.cpu)?,
+            What::Confined(_) => write!(f, "{}: a process confined to CPU {}", self.index, self.cpu)?,
+        }
+        write!(f, " at {:.3} ms for {:.3} ms", ms(self.at), ms(self.length))
     }
 }
 
@@ -136,26 +147,25 @@ impl Chaos {
     /// The list for these CPUs and this time, in order of their instants; what is left out is not in it, and changes no other.
     #[must_use]
     pub fn plan(&self, cpus: &[u32], duration: Duration) -> Vec<Perturbation> {
-        let Some((pause, shortest, longest)) = self.level.ranges() else {
+        let Some((busy, confined)) = self.level.ranges() else {
             return Vec::new();
         };
         let end = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let mut all = Vec::new();
         for &cpu in cpus {
             let mut dice = Dice::new(self.seed ^ (u64::from(cpu) << 32));
-            let mut at = dice.between(0, pause);
-            while at < end && all.len() < MOST as usize {
-                let spin = dice.between(shortest, longest);
-                all.push(Perturbation {
-                    index: 0,
-                    cpu,
-                    at: Duration::from_micros(at),
-                    spin: Duration::from_micros(spin),
-                });
-                at += spin + dice.between(1, pause);
-            }
+            draw(&mut all, &mut dice, &busy, end, |_| (What::Busy, cpu));
         }
-        all.sort_by_key(|p| (p.at, p.cpu));
+        // One stream for the whole machine, apart from every CPU's.
+        let mut dice = Dice::new(!self.seed);
+        if let Some(last) = cpus.len().checked_sub(1) {
+            draw(&mut all, &mut dice, &confined, end, |dice| {
+                let process = u32::try_from(dice.roll() >> 32).unwrap_or(0);
+                let place = usize::try_from(dice.between(0, last as u64)).unwrap_or(0);
+                (What::Confined(process), cpus[place])
+            });
+        }
+        all.sort_by_key(|p| (p.at, p.what, p.cpu));
         for (index, entry) in (0..).zip(&mut all) {
             entry.index = index;
         }
@@ -173,88 +183,27 @@ impl Chaos {
     }
 }
 
-/// Perturbers at work; dropping them ends them.
-pub struct Perturbers {
-    stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Perturbers {
-    /// Starts a thread for each CPU that the plan names.
-    ///
-    /// # Errors
-    /// A CPU that cannot be had, or no right to the real-time policy: a run that was to be perturbed and was not proves nothing.
-    pub fn start(plan: &[Perturbation]) -> Result<Self> {
-        let mut cpus: Vec<u32> = plan.iter().map(|p| p.cpu).collect();
-        cpus.sort_unstable();
-        cpus.dedup();
-        let mut perturbers = Self { stop: Arc::default(), threads: Vec::new() };
-        let begin = now_ns();
-        for cpu in cpus {
-            let entries: Vec<Perturbation> = plan.iter().copied().filter(|p| p.cpu == cpu).collect();
-            let stop = Arc::clone(&perturbers.stop);
-            let (ready, outcome) = std::sync::mpsc::channel();
-            let thread = std::thread::Builder::new().name(format!("chaos/{cpu}"));
-            let handle = thread.spawn(move || {
-                let placed = place(cpu);
-                let go_on = placed.is_ok();
-                let _ = ready.send(placed);
-                if go_on {
-                    perturb(&entries, begin, &stop);
-                }
-            });
-            perturbers.threads.push(handle.context("no thread for a perturber")?);
-            outcome.recv().context("a perturber ended early")?.with_context(|| format!("perturber of CPU {cpu}"))?;
-        }
-        Ok(perturbers)
+/// Entries one after the other until the end, on what `which` says.
+fn draw(
+    all: &mut Vec<Perturbation>,
+    dice: &mut Dice,
+    Range(pause, shortest, longest): &Range,
+    end: u64,
+    which: impl Fn(&mut Dice) -> (What, u32),
+) {
+    let mut at = dice.between(0, *pause);
+    while at < end && all.len() < MOST as usize {
+        let length = dice.between(*shortest, *longest);
+        let (what, cpu) = which(dice);
+        all.push(Perturbation {
+            index: 0,
+            what,
+            cpu,
+            at: Duration::from_micros(at),
+            length: Duration::from_micros(length),
+        });
+        at += length + dice.between(1, *pause);
     }
-}
-
-impl Drop for Perturbers {
-    fn drop(&mut self) {
-        self.stop.store(true, Relaxed);
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// The calling thread on one CPU, before all ordinary tasks.
-fn place(cpu: u32) -> Result<()> {
-    let mut set = rustix::thread::CpuSet::new();
-    set.set(cpu as usize);
-    rustix::thread::sched_setaffinity(None, &set).context("sched_setaffinity")?;
-    let param = libc::sched_param { sched_priority: PRIORITY };
-    // SAFETY: a plain system call on the calling thread, which reads `param` and keeps nothing of it.
-    let done = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const param) };
-    if done != 0 {
-        return Err(std::io::Error::last_os_error()).context("sched_setscheduler(SCHED_FIFO): it needs CAP_SYS_NICE");
-    }
-    Ok(())
-}
-
-fn perturb(entries: &[Perturbation], begin: u64, stop: &AtomicBool) {
-    for entry in entries {
-        let due = begin.saturating_add(u64::try_from(entry.at.as_nanos()).unwrap_or(u64::MAX));
-        while now_ns() < due {
-            if stop.load(Relaxed) {
-                return;
-            }
-            sleep_until(due.min(now_ns().saturating_add(LOOK_AFTER_NS)));
-        }
-        let until = now_ns().saturating_add(u64::try_from(entry.spin.as_nanos()).unwrap_or(0));
-        while now_ns() < until && !stop.load(Relaxed) {
-            std::hint::spin_loop();
-        }
-    }
-}
-
-fn sleep_until(ns: u64) {
-    let at = Timespec {
-        tv_sec: i64::try_from(ns / 1_000_000_000).unwrap_or(i64::MAX),
-        tv_nsec: i64::try_from(ns % 1_000_000_000).unwrap_or(0),
-    };
-    let _ = clock_nanosleep_absolute(ClockId::Monotonic, &at);
 }
 
 #[cfg(test)]
@@ -273,13 +222,14 @@ mod tests {
             let duration = Duration::from_millis(ms);
             let plan = chaos(seed, Level::High, None).plan(&cpus, duration);
             prop_assert_eq!(&plan, &chaos(seed, Level::High, None).plan(&cpus, duration));
-            prop_assert!(plan.iter().all(|p| p.at < duration && p.spin <= Duration::from_millis(2)));
+            prop_assert!(plan.iter().all(|p| p.at < duration && p.length <= Duration::from_millis(10)));
             prop_assert!(plan.is_sorted_by_key(|p| p.at));
             prop_assert!(plan.iter().zip(0..).all(|(p, i)| p.index == i));
+            prop_assert!(plan.iter().all(|p| cpus.contains(&p.cpu)));
             // On one CPU they never overlap.
             for cpu in cpus {
-                let own: Vec<_> = plan.iter().filter(|p| p.cpu == cpu).collect();
-                prop_assert!(own.windows(2).all(|w| w[0].at + w[0].spin < w[1].at));
+                let own: Vec<_> = plan.iter().filter(|p| p.cpu == cpu && p.what == What::Busy).collect();
+                prop_assert!(own.windows(2).all(|w| w[0].at + w[0].length < w[1].at));
             }
         }
 
