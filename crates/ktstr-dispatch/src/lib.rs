@@ -11,6 +11,7 @@ mod ctor;
 mod entry;
 mod env;
 pub mod evaluate;
+mod export;
 mod host_only;
 pub mod list;
 mod machine;

@@ -187,6 +187,7 @@ fn configure(
         accel,
         performance: entry.performance_mode.then(|| Performance { lock_dir: settings.lock_dir.clone() }),
         verbose: settings.verbose,
+        terminal: false,
         spoil: spoil_from_env(),
     })
 }
