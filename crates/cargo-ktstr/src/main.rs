@@ -5,6 +5,7 @@ mod cargo;
 mod cleanup;
 mod completions;
 mod doctor;
+mod export;
 mod find;
 mod kernel;
 mod kernels;
@@ -69,6 +70,11 @@ enum Command {
         after_help = "Examples:\n  cargo ktstr shell --topology 1n2l4c1t\n  cargo ktstr shell --test two_groups\n  cargo ktstr shell --exec 'uname -r; cat /sys/kernel/sched_ext/state'\n\nExit codes: the shell's or CMD's, 125 when the machine failed."
     )]
     Shell(shell::Shell),
+    /// One file that repeats a test on a real machine
+    #[command(
+        after_help = "Example:\n  cargo ktstr export two_groups -o two_groups.run && scp two_groups.run box: && ssh box sudo ./two_groups.run\n\nExit codes: 0 written, 1 no such test, 2 it cannot be exported. Of the file: 0 pass or skip, 1 fail, 2 inconclusive, 3 that machine cannot run it."
+    )]
+    Export(export::Export),
     /// Stock kernels: fetch, list, path, clean
     #[command(subcommand)]
     Kernel(kernel::Kernel),
@@ -135,6 +141,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Affected(affected) => affected::run(affected),
         Command::Verifier(verifier) => verifier::run(verifier),
         Command::Shell(shell) => shell::run(shell),
+        Command::Export(export) => export::run(export),
         Command::Kernel(kernel) => done(kernel::run(kernel)),
         Command::Scheduler(scheduler) => done(scheduler::run(scheduler)),
         Command::Sim(sim) => sim::run(sim),

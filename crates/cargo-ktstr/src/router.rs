@@ -18,15 +18,30 @@ pub struct Answer {
 /// # Errors
 /// No binary has it, several have it, or the one that has it refuses.
 pub fn ask(flag: &str, test: &str, package: Option<&str>) -> Result<Answer> {
+    match one_of(answers(flag, test, package)?, test)? {
+        Owned::Yes(answer) => Ok(answer),
+        Owned::Refused(_, said) => bail!("{said}"),
+    }
+}
+
+/// The one binary that has the test, whatever it would refuse to do with it.
+///
+/// # Errors
+/// No binary has it, or several have it.
+pub fn owner(test: &str, package: Option<&str>) -> Result<Binary> {
+    match one_of(answers("--ktstr-shell-test", test, package)?, test)? {
+        Owned::Yes(Answer { binary, .. }) | Owned::Refused(binary, _) => Ok(binary),
+    }
+}
+
+fn answers(flag: &str, test: &str, package: Option<&str>) -> Result<Vec<Owned>> {
     let bare = bare_name(test);
     let mut answers = Vec::new();
     for binary in binaries(package)? {
         let output = question(&binary, &format!("{flag}={bare}"))?;
-        if let Some(answer) = take(binary, &output)? {
-            answers.push(answer);
-        }
+        answers.extend(take(binary, &output)?);
     }
-    one_of(answers, test)
+    Ok(answers)
 }
 
 /// The same question to one binary.
@@ -57,7 +72,7 @@ enum Owned {
 }
 
 fn take(binary: Binary, output: &Output) -> Result<Option<Owned>> {
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    let said = String::from_utf8_lossy(&output.stderr).trim().trim_start_matches("ktstr: ").to_owned();
     match output.status.code() {
         Some(0) => Ok(Some(Owned::Yes(Answer { binary, text: String::from_utf8_lossy(&output.stdout).into_owned() }))),
         Some(1) => Ok(None),
@@ -66,7 +81,7 @@ fn take(binary: Binary, output: &Output) -> Result<Option<Owned>> {
     }
 }
 
-fn one_of(mut answers: Vec<Owned>, test: &str) -> Result<Answer> {
+fn one_of(mut answers: Vec<Owned>, test: &str) -> Result<Owned> {
     if answers.len() > 1 {
         let of = |a: &Owned| match a {
             Owned::Yes(Answer { binary, .. }) | Owned::Refused(binary, _) => binary.clone(),
@@ -80,11 +95,9 @@ fn one_of(mut answers: Vec<Owned>, test: &str) -> Result<Answer> {
             second.package
         );
     }
-    match answers.pop() {
-        Some(Owned::Yes(answer)) => Ok(answer),
-        Some(Owned::Refused(_, said)) => bail!("{}", said.trim_start_matches("ktstr: ")),
-        None => bail!("no test binary here has a test `{test}`; `cargo nextest list` shows the names there are"),
-    }
+    answers.pop().with_context(|| {
+        format!("no test binary here has a test `{test}`; `cargo nextest list` shows the names there are")
+    })
 }
 
 #[cfg(test)]
@@ -99,7 +112,11 @@ mod tests {
     }
 
     fn outcome(answers: Vec<Option<Owned>>) -> Result<String, String> {
-        one_of(answers.into_iter().flatten().collect(), "t").map(|a| a.binary.id).map_err(|e| e.to_string())
+        match one_of(answers.into_iter().flatten().collect(), "t") {
+            Ok(Owned::Yes(answer)) => Ok(answer.binary.id),
+            Ok(Owned::Refused(_, said)) => Err(said),
+            Err(e) => Err(e.to_string()),
+        }
     }
 
     #[test]

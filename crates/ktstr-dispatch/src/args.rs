@@ -21,6 +21,10 @@ pub struct Args {
     pub thresholds_test: Option<String>,
     /// `--ktstr-list-schedulers` was given.
     pub list_schedulers: bool,
+    /// `--ktstr-bare-test=NAME`, which a `.run` file gives.
+    pub bare_test: Option<String>,
+    /// `--ktstr-bare-dir=PATH`: where the file unpacked itself.
+    pub bare_dir: Option<String>,
     /// `--ktstr-test-fn=NAME`.
     pub test_fn: Option<String>,
     /// `--ktstr-topo=NnNlNcNt`.
@@ -54,6 +58,8 @@ impl Args {
                 "--exact" => &mut out.exact,
                 "--ktstr-export-test" => &mut out.export_test,
                 "--ktstr-export-output" => &mut out.export_output,
+                "--ktstr-bare-test" => &mut out.bare_test,
+                "--ktstr-bare-dir" => &mut out.bare_dir,
                 "--ktstr-thresholds-test" => &mut out.thresholds_test,
                 "--ktstr-shell-test" => &mut out.shell_test,
                 "--ktstr-test-fn" => &mut out.test_fn,

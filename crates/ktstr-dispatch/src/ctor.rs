@@ -2,7 +2,7 @@
 //!
 //! Only one thread exists here, so environment writes are sound; long work is not welcome, for it delays every listing.
 
-use crate::answers::{self, NOT_MINE, REFUSED};
+use crate::answers::{self, NOT_MINE};
 use crate::catalogue::Catalogue;
 use crate::entry::KtstrTestEntry;
 use crate::env::Invocation;
@@ -10,11 +10,12 @@ use crate::list::{libtest_name, write_cells, write_names, write_plain, write_sel
 use crate::measured::Measured;
 use crate::registry::{KTSTR_SCHEDULERS, KTSTR_TESTS, find, real_entries};
 use crate::run::{host_offer, run_name, run_on_topology};
-use crate::{names, verifier};
+use crate::{export, names, verifier};
 use ktstr_scenario::TestBody;
 use ktstr_topology::shape;
 use std::collections::HashSet;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 ctor::declarative::ctor! {
@@ -49,7 +50,10 @@ fn guest_body(name: &str) -> Option<TestBody> {
 fn route(invocation: &Invocation) -> Option<i32> {
     let Invocation { args, settings } = invocation;
     if let Some(name) = &args.export_test {
-        return Some(refuse(name, "export"));
+        return Some(export::export(name, args.export_output.as_deref(), settings));
+    }
+    if let (Some(name), Some(dir)) = (&args.bare_test, &args.bare_dir) {
+        return Some(export::run_bare(name, Path::new(dir)));
     }
     if let Some(name) = &args.shell_test {
         return Some(answers::shell(name, settings));
@@ -79,14 +83,6 @@ fn route(invocation: &Invocation) -> Option<i32> {
     }
     let name = args.exact.as_deref().filter(|name| names::is_ours(name))?;
     Some(run_name(name, &KTSTR_TESTS, settings))
-}
-
-fn refuse(name: &str, what: &str) -> i32 {
-    if find(&KTSTR_TESTS, name).is_none() {
-        return NOT_MINE;
-    }
-    eprintln!("ktstr: this binary has `{name}`, but was built without {what}; it is not supported yet");
-    REFUSED
 }
 
 fn run_test_fn(name: &str, invocation: &Invocation) -> i32 {

@@ -13,6 +13,7 @@ mod ctor;
 mod entry;
 mod env;
 pub mod evaluate;
+mod export;
 pub mod host_noise;
 mod host_only;
 pub mod list;

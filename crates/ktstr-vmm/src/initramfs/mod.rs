@@ -8,3 +8,4 @@ mod strip;
 
 pub use elf_deps::{DepsError, shared_libraries};
 pub use layer::{BaseSpec, build_base_layer};
+pub use strip::without_debug_sections;

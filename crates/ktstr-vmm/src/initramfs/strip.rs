@@ -7,6 +7,7 @@ use object::read::elf::{FileHeader as _, SectionHeader as _};
 ///
 /// Sections that are not loaded lie behind everything that is. The debug ones are emptied and those after them moved up; the
 /// section headers are rewritten in place at the new end. Nothing that is loaded moves.
+#[must_use]
 pub fn without_debug_sections(data: &[u8]) -> Vec<u8> {
     strip(data).unwrap_or_else(|| data.to_vec())
 }
