@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use ktstr_sidecar::{
-    Gathered, METRICS, Report, Row, RowKey, Rows, Scanned, Series, annotations, markdown, metric_of, number, row_json,
+    Gathered, METRICS, Report, Row, RowKey, Rows, Scanned, Series, annotations, compare, markdown, metric_of, number,
+    row_json,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -39,6 +40,9 @@ pub enum Stats {
         /// What it says at the top
         #[arg(long, default_value = "ktstr report")]
         title: String,
+        /// Directory of older records to compare with
+        #[arg(long)]
+        against: Option<PathBuf>,
     },
     /// Figures that the records hold, with unit, polarity and gates
     ListMetrics(Where),
@@ -62,7 +66,7 @@ pub fn run(command: &Stats) -> Result<()> {
         Stats::List(place) => list(place),
         Stats::Show { test, place } => show(test, place),
         Stats::Summary { place, github } => summary(place, *github),
-        Stats::Html { dir, output, title } => html(dir.as_deref(), output, title),
+        Stats::Html { dir, output, title, against } => html(dir.as_deref(), output, title, against.as_deref()),
         Stats::ListMetrics(place) => list_metrics(place),
         Stats::ShowHost(place) => show_host(place),
     }
@@ -199,10 +203,20 @@ fn summary(place: &Where, github: bool) -> Result<()> {
     Ok(())
 }
 
-fn html(dir: Option<&Path>, output: &Path, title: &str) -> Result<()> {
+fn html(dir: Option<&Path>, output: &Path, title: &str, against: Option<&Path>) -> Result<()> {
     let root = directory(dir)?;
     let scanned = ktstr_sidecar::scan::<Gathered>(&root)?;
-    let page = ktstr_sidecar::html(&Report { title, scanned: &scanned, root: &root });
+    let before = against.map(|old| directory(Some(old))).transpose()?;
+    let comparison = match &before {
+        Some(old) => {
+            let old = ktstr_sidecar::scan::<Rows>(old)?;
+            Some(compare(&old.folded, &scanned.folded.rows(), Question::default()))
+        }
+        None => None,
+    };
+    let name = before.as_ref().map(|old| old.display().to_string()).unwrap_or_default();
+    let against = comparison.as_ref().map(|comparison| (name.as_str(), comparison));
+    let page = ktstr_sidecar::html(&Report { title, scanned: &scanned, root: &root, against });
     std::fs::write(output, page).with_context(|| format!("failed to write {}", output.display()))?;
     eprintln!("{} records, {} damaged", scanned.records, scanned.damaged.len());
     println!("{}", output.display());

@@ -8,6 +8,7 @@ use crate::record::SidecarRecord;
 use crate::rows::RowKey;
 use crate::series::Series;
 use crate::summary::number;
+use ktstr_verdict::Verdict;
 use std::fmt::{Result, Write as _};
 use std::path::Path;
 
@@ -56,25 +57,32 @@ fn test(out: &mut String, key: &RowKey, story: &Story, root: &Path) -> Result {
     out.write_str("</p>\n")?;
     history(out, story.runs.values())?;
     for (i, (moment, record)) in story.broken.iter().rev().enumerate() {
-        evidence(out, moment, record, root, i == 0)?;
+        evidence(out, moment, record, root, (i == 0, i == 0))?;
     }
     for (moment, record) in &story.passed {
-        evidence(out, moment, record, root, false)?;
+        evidence(out, moment, record, root, (true, false))?;
     }
     runs(out, story, root)?;
     out.write_str("</article>\n")
 }
 
-fn evidence(out: &mut String, (at, path): &Moment, record: &SidecarRecord, root: &Path, open: bool) -> Result {
+fn evidence(
+    out: &mut String,
+    (at, path): &Moment,
+    record: &SidecarRecord,
+    root: &Path,
+    (latest, open): (bool, bool),
+) -> Result {
     let verdict = record.verdict();
     writeln!(
         out,
-        "<details{}><summary>Evidence of the latest that {}: run of {}</summary>",
+        "<details{}><summary>Evidence of {} run that {}, {}</summary>",
         if open { " open" } else { "" },
+        if latest { "the latest" } else { "an earlier" },
         match verdict {
-            ktstr_verdict::Verdict::Pass => "passed",
-            ktstr_verdict::Verdict::Inconclusive => "was inconclusive",
-            other => word(other),
+            Verdict::Inconclusive => "was inconclusive",
+            Verdict::Skip => "was skipped",
+            Verdict::Pass | Verdict::Fail => word(verdict),
         },
         moment_text(*at)
     )?;
@@ -114,12 +122,13 @@ fn cgroups(out: &mut String, record: &SidecarRecord) -> Result {
     if record.cgroups.is_empty() {
         return Ok(());
     }
-    out.write_str("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Cgroups\"><table><thead><tr><th scope=\"col\">cgroup</th><th scope=\"col\">workers</th><th scope=\"col\">iterations</th><th scope=\"col\">longest gap</th><th scope=\"col\">spread</th><th scope=\"col\">p99 wake</th><th scope=\"col\">migrations</th></tr></thead><tbody>")?;
+    out.write_str("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Cgroups\"><table><thead><tr><th scope=\"col\">cgroup</th><th scope=\"col\" class=\"n\">workers</th><th scope=\"col\" class=\"n\">iterations</th><th scope=\"col\" class=\"n\">longest gap</th><th scope=\"col\" class=\"n\">spread</th><th scope=\"col\" class=\"n\">p99 wake</th><th scope=\"col\" class=\"n\">migrations</th></tr></thead><tbody>")?;
     for group in &record.cgroups {
         let wake = if group.wakes == 0 { "–".to_owned() } else { number(group.p99_wake_us, "µs") };
         write!(
             out,
-            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{:.1} %</td><td>{wake}</td><td>{}</td></tr>",
+            "<tr><th scope=\"row\">{}</th><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
+             <td class=\"n\">{:.1} %</td><td class=\"n\">{wake}</td><td class=\"n\">{}</td></tr>",
             Text(&group.name),
             group.workers,
             group.iterations,

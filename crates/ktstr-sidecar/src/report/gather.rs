@@ -2,7 +2,7 @@
 
 use crate::metric::figures;
 use crate::record::SidecarRecord;
-use crate::rows::{Row, RowKey, head};
+use crate::rows::{Row, RowKey, Rows, head};
 use crate::scan::Fold;
 use ktstr_verdict::{Outcome, Verdict};
 use std::collections::BTreeMap;
@@ -48,6 +48,15 @@ pub struct Story {
 #[derive(Clone, Debug, Default)]
 pub struct Gathered {
     pub(crate) stories: BTreeMap<RowKey, Story>,
+}
+
+impl Gathered {
+    /// The rows alone, for a comparison.
+    #[must_use]
+    pub fn rows(&self) -> Rows {
+        let rows = self.stories.iter().map(|(key, story)| (key.clone(), story.row.clone())).collect();
+        Rows { rows, ..Rows::default() }
+    }
 }
 
 fn keep<T>(map: &mut BTreeMap<Moment, T>, most: usize) {

@@ -2,6 +2,7 @@
 
 mod cell;
 mod chart;
+mod delta;
 mod escape;
 mod gather;
 mod heat;

@@ -2,13 +2,16 @@
 
 use super::cell;
 use super::chart::{class, histogram, history, mark, word};
+use super::delta;
 use super::escape::{Text, base64};
 use super::gather::Gathered;
 use super::heat::Heat;
+use crate::delta::Comparison;
 use crate::rows::Tally;
 use crate::scan::Scanned;
 use crate::series::Series;
 use crate::summary::number;
+use ktstr_verdict::Verdict;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::{Result, Write as _};
@@ -28,6 +31,8 @@ pub struct Report<'a> {
     pub scanned: &'a Scanned<Gathered>,
     /// Directory that they lie in: paths are shown from there.
     pub root: &'a Path,
+    /// Older records that they were compared with, by name, and how that ended.
+    pub against: Option<(&'a str, &'a Comparison)>,
 }
 
 /// The file: no network, no other file, nothing that changes from one writing to the next.
@@ -66,8 +71,11 @@ fn page(report: &Report<'_>, out: &mut String) -> Result {
     for one in heat.cells.values() {
         cell::section(out, one, report.root)?;
     }
-    tests(out, gathered, &heat)?;
+    if let Some((name, comparison)) = report.against {
+        delta::section(out, name, comparison)?;
+    }
     latencies(out, gathered)?;
+    tests(out, gathered, &heat)?;
     write!(out, "</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n")
 }
 
@@ -99,8 +107,9 @@ fn damaged(report: &Report<'_>, out: &mut String) -> Result {
     }
     write!(
         out,
-        "<details class=\"warning\"><summary>{} damaged records are in no number below</summary><ul>",
-        damaged.len()
+        "<details class=\"warning\"><summary>Damaged, and in no number below: {} {}</summary><ul>",
+        damaged.len(),
+        if damaged.len() == 1 { "record" } else { "records" }
     )?;
     for damage in damaged.iter().take(NAMED) {
         write!(out, "<li><code>{}</code></li>", Text(&damage.to_string()))?;
@@ -110,7 +119,12 @@ fn damaged(report: &Report<'_>, out: &mut String) -> Result {
 
 fn tests(out: &mut String, gathered: &Gathered, heat: &Heat<'_>) -> Result {
     out.write_str("<section id=\"tests\"><h2>Tests</h2>\n<p class=\"hint\">Bars are the latest runs from old to new, as high as each took long.</p>\n<div class=\"filter\" hidden><label>Show rows with <input type=\"search\" id=\"filter\" autocomplete=\"off\" spellcheck=\"false\"></label> <output id=\"count\"></output></div>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Tests\"><table class=\"tests\"><thead><tr><th scope=\"col\">test</th><th scope=\"col\">scheduler</th><th scope=\"col\">topology</th><th scope=\"col\">kernel</th><th scope=\"col\">worst</th><th scope=\"col\">passed</th><th scope=\"col\">history</th><th scope=\"col\" class=\"n\">took</th><th scope=\"col\" class=\"n\">p99 wake</th></tr></thead><tbody>\n")?;
-    for (key, story) in &gathered.stories {
+    // What is broken comes first: it is what somebody came for.
+    let (broken, whole): (Vec<_>, Vec<_>) =
+        gathered.stories.iter().partition(|(_, s)| s.row.tally.worst() == Verdict::Fail);
+    let (open, whole): (Vec<_>, Vec<_>) =
+        whole.into_iter().partition(|(_, s)| s.row.tally.worst() == Verdict::Inconclusive);
+    for (key, story) in broken.into_iter().chain(open).chain(whole) {
         let tally = story.row.tally;
         let worst = tally.worst();
         let place = (key.topology.as_str(), key.scheduler.as_str(), key.kernel.as_str());
