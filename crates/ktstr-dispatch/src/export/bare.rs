@@ -304,7 +304,14 @@ mod tests {
         let transcript = encoded(&receiver).unwrap();
         let topology = Topology::new(1, 1, 2, 1).unwrap();
         let result = evaluate(&Evidence {
-            expected: &Expected { topology, scheduler: None },
+            expected: &Expected {
+                topology,
+                scheduler: None,
+                staged: Vec::new(),
+                switches: Vec::new(),
+                kargs: Vec::new(),
+                allow_kernel_log: Vec::new(),
+            },
             end: &VmEnd::PoweredOff,
             transcript: &transcript,
             console: "",
