@@ -107,7 +107,7 @@ fn a_crew_on_all_cpus_passes_without_a_fault() {
 
 #[test]
 fn a_starved_task_is_caught_as_a_stuck_worker_by_name_and_time() {
-    caught("under_starvation", &["cgroup `nice` worker 0"]);
+    caught("under_starvation", &["cgroup `nice`: worker 0"]);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn an_ignored_cpu_is_caught_by_where_the_workers_ran() {
 
 #[test]
 fn a_task_on_an_ignored_cpu_is_caught_as_a_stuck_worker_there() {
-    caught("under_a_forbidden_cpu", &["cgroup `pinned` worker 0", "claim `CPUs that cgroup `all` ran on`: 1 is not 2"]);
+    caught("under_a_forbidden_cpu", &["cgroup `pinned`: worker 0", "claim `CPUs that cgroup `all` ran on`: 1 is not 2"]);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_crowd_on_one_cpu_passes_without_a_fault() {
 
 #[test]
 fn slow_dispatching_is_caught_by_the_gaps_it_makes() {
-    caught("under_slow_dispatch", &["cgroup `crowd` worker 0"]);
+    caught("under_slow_dispatch", &["cgroup `crowd`: worker 0"]);
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn each_operation_does_what_it_says_to_running_workers() {
 #[test]
 fn a_worker_outside_its_cpuset_in_an_earlier_step_fails_with_worker_cpu_and_time() {
     let run = run_with("a_worker_escapes", |_| {});
-    fails_with(&run, "cgroup `a` worker 0: seen on CPUs [");
+    fails_with(&run, "cgroup `a`: worker 0: seen on CPUs [");
     assert!(run.stderr().contains("outside [1], which it had from 0."), "{}", run.stderr());
 }
 

@@ -141,7 +141,7 @@ impl Epoch {
             let outside: Vec<u32> = seen.iter().copied().filter(|cpu| !allowed.contains(cpu)).collect();
             if !allowed.is_empty() && !outside.is_empty() {
                 escapes.push(format!(
-                    "cgroup `{label}` worker {i}: seen on CPUs {outside:?} outside {allowed:?}, which it had from {:.3} to \
+                    "cgroup `{label}`: worker {i}: seen on CPUs {outside:?} outside {allowed:?}, which it had from {:.3} to \
                      {:.3} s (isolation)",
                     self.from.as_secs_f64(),
                     self.to.as_secs_f64()
@@ -187,10 +187,14 @@ pub fn either(before: &[Vec<u32>], after: &[Vec<u32>], more: &[u32]) -> Allowed 
 /// One outcome for all epochs.
 pub fn isolation(label: &str, epochs: &[Epoch]) -> Outcome {
     let broken: Vec<String> = epochs.iter().flat_map(|epoch| epoch.escapes(label)).collect();
-    if broken.is_empty() {
-        Outcome::Pass
-    } else {
+    let limited = || epochs.iter().filter(|epoch| epoch.allowed.iter().any(|cpus| !cpus.is_empty()));
+    if !broken.is_empty() {
         Outcome::Fail { detail: Detail::new(CheckKind::Isolation, broken.join("\n")) }
+    } else if limited().next().is_some() && limited().all(|epoch| epoch.seen.iter().all(Vec::is_empty)) {
+        let message = format!("cgroup `{label}`: no worker was seen on any CPU (isolation)");
+        Outcome::Inconclusive { detail: Detail::new(CheckKind::Isolation, message) }
+    } else {
+        Outcome::Pass
     }
 }
 
@@ -218,9 +222,17 @@ mod tests {
     #[test]
     fn an_escape_in_an_earlier_epoch_is_found_and_has_worker_cpu_and_time() {
         let outcome = isolation("a", &[epoch(&[0], &[0, 2]), epoch(&[2], &[2])]);
-        let want = "cgroup `a` worker 0: seen on CPUs [2] outside [0], which it had from 0.250 to 0.500 s (isolation)";
+        let want = "cgroup `a`: worker 0: seen on CPUs [2] outside [0], which it had from 0.250 to 0.500 s (isolation)";
         assert_eq!(outcome.text(), want);
         assert_eq!(isolation("a", &[epoch(&[0, 2], &[0, 2]), epoch(&[], &[7])]), Outcome::Pass);
+    }
+
+    #[test]
+    fn workers_that_were_seen_nowhere_prove_no_isolation() {
+        let unseen = isolation("a", &[epoch(&[0], &[]), epoch(&[], &[3])]);
+        assert!(matches!(unseen, Outcome::Inconclusive { .. }), "{unseen:?}");
+        assert_eq!(isolation("a", &[epoch(&[0], &[0]), epoch(&[1], &[])]), Outcome::Pass);
+        assert_eq!(isolation("a", &[epoch(&[], &[])]), Outcome::Pass);
     }
 
     #[test]

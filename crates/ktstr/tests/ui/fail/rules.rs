@@ -32,32 +32,6 @@ fn host_only_with_a_scheduler(_: &Ctx) -> Result<AssertResult> {
     Ok(AssertResult::pass())
 }
 
-declare_scheduler!(BUILT_IN, {
-    name = "built_in",
-    kernel_builtin_enable = ["echo 1 > /sys/x"],
-    kernel_builtin_disable = ["echo 0 > /sys/x"],
-});
-
-#[ktstr_test(host_only, staged_schedulers = [BPFLAND])]
-fn host_only_with_staged(_: &Ctx) -> Result<AssertResult> {
-    Ok(AssertResult::pass())
-}
-
-#[ktstr_test(staged_schedulers = [BUILT_IN])]
-fn staged_without_a_program(_: &Ctx) -> Result<AssertResult> {
-    Ok(AssertResult::pass())
-}
-
-#[ktstr_test(scheduler = BPFLAND, staged_schedulers = [BPFLAND])]
-fn staged_twice(_: &Ctx) -> Result<AssertResult> {
-    Ok(AssertResult::pass())
-}
-
-#[ktstr_test(scheduler = BPFLAND, config = "a = 1")]
-fn config_without_a_place(_: &Ctx) -> Result<AssertResult> {
-    Ok(AssertResult::pass())
-}
-
 #[ktstr_test(survives_storm, expect_err, scheduler = BPFLAND)]
 fn storm_with_expect_err(_: &Ctx) -> Result<AssertResult> {
     Ok(AssertResult::pass())
@@ -99,6 +73,32 @@ fn post_vm_without_a_machine(_: &Ctx) -> Result<AssertResult> {
 }
 
 fn check(_: &VmResult) -> Result<AssertResult> {
+    Ok(AssertResult::pass())
+}
+
+declare_scheduler!(BUILT_IN, {
+    name = "built_in",
+    kernel_builtin_enable = ["echo 1 > /sys/x"],
+    kernel_builtin_disable = ["echo 0 > /sys/x"],
+});
+
+#[ktstr_test(host_only, staged_schedulers = [BPFLAND])]
+fn host_only_with_staged(_: &Ctx) -> Result<AssertResult> {
+    Ok(AssertResult::pass())
+}
+
+#[ktstr_test(staged_schedulers = [BUILT_IN])]
+fn staged_without_a_program(_: &Ctx) -> Result<AssertResult> {
+    Ok(AssertResult::pass())
+}
+
+#[ktstr_test(scheduler = BPFLAND, staged_schedulers = [BPFLAND])]
+fn staged_twice(_: &Ctx) -> Result<AssertResult> {
+    Ok(AssertResult::pass())
+}
+
+#[ktstr_test(scheduler = BPFLAND, config = "a = 1")]
+fn config_without_a_place(_: &Ctx) -> Result<AssertResult> {
     Ok(AssertResult::pass())
 }
 
