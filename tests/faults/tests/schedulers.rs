@@ -117,7 +117,10 @@ fn an_ignored_cpu_is_caught_by_where_the_workers_ran() {
 
 #[test]
 fn a_task_on_an_ignored_cpu_is_caught_as_a_stuck_worker_there() {
-    caught("under_a_forbidden_cpu", &["cgroup `pinned`: worker 0", "claim `CPUs that cgroup `all` ran on`: 1 is not 2"]);
+    caught(
+        "under_a_forbidden_cpu",
+        &["cgroup `pinned`: worker 0", "claim `CPUs that cgroup `all` ran on`: 1 is not 2"],
+    );
 }
 
 #[test]

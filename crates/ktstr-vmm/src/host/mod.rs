@@ -1,6 +1,7 @@
 //! The host's own shape, from sysfs and the CPUs this process may run on.
 
 pub(crate) mod reserve;
+pub(crate) mod tsc;
 
 use ktstr_topology::Topology;
 use std::collections::BTreeMap;

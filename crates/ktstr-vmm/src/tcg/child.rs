@@ -3,6 +3,7 @@
 use super::args::{FD_CHANNEL, FD_CONSOLE, FD_INITRD, qemu_arguments};
 use crate::accel::Accel;
 use crate::config::{Spoil, VmConfig};
+use crate::host::tsc::tsc_khz;
 use crate::initramfs::cpio;
 use anyhow::{Context as _, Result};
 use ktstr_verdict::{KernelUnavailable, ResourceContention};
@@ -44,7 +45,7 @@ impl Monitor {
             Spoil::Topology(other) => other,
             _ => &config.topology,
         };
-        let args = qemu_arguments(config, built)?;
+        let args = qemu_arguments(&with_clock_rate(config), built)?;
         let simulated = config.accel == Accel::Sim;
         let (console_read, console_write) = if simulated { written_at_once()? } else { pipe()? };
         let (channel_read, channel_write) = pipe()?;
@@ -107,6 +108,17 @@ impl Drop for Monitor {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A guest that is told how fast its clock runs need not find out on a busy host; simulated time is not the host's.
+fn with_clock_rate(config: &VmConfig) -> VmConfig {
+    let mut config = config.clone();
+    if config.accel == Accel::Tcg
+        && let Some(khz) = tsc_khz()
+    {
+        config.cmdline_extra.insert(0, format!("tsc_early_khz={khz}"));
+    }
+    config
 }
 
 /// What QEMU says its version is; part of what decides a simulated run.
