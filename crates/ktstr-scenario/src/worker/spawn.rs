@@ -23,8 +23,9 @@ use std::time::{Duration, Instant};
 
 /// How many I/O ports there are (ioperm(2)).
 const ALL_PORTS: libc::c_ulong = 65536;
-/// How long workers may take to notice the end before they are killed.
-const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How long workers may take to notice the end before they are killed; a scheduler that never runs them again is thrown out by the
+/// kernel in this time, and a host with forty busy processes for each two CPUs was seen to need more than 10 s.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// How long a worker may take from its fork to the start; a scheduler that never runs it is thrown out by the kernel after 30 s.
 const READY_WITHIN: Duration = Duration::from_secs(40);
 /// How long what a killed worker has forked may take to be gone.
