@@ -134,21 +134,13 @@ impl Row<'_> {
 
     /// Why samples without a row of bad ones prove nothing.
     fn unproved(&self, seen: &Seen) -> Option<String> {
-        let reasons = || {
-            let all: Vec<&str> = self.trouble.into_iter().chain(seen.reasons.iter().map(String::as_str)).collect();
-            if all.is_empty() { "nothing to compare in them".to_owned() } else { all.join("; ") }
-        };
-        if self.trouble.is_some() {
-            return Some(reasons());
-        }
-        let few = seen.usable < self.sustained || seen.unread * 2 > seen.all;
+        let all: Vec<&str> = self.trouble.into_iter().chain(seen.reasons.iter().map(String::as_str)).collect();
+        let why = if all.is_empty() { String::new() } else { format!(": {}", all.join("; ")) };
+        let few = seen.usable < self.sustained || seen.unread * 2 > seen.all || self.trouble.is_some();
         few.then(|| {
             format!(
-                "{} of {} samples could be judged, and {} in a row are asked for: {}",
-                seen.usable,
-                seen.all,
-                self.sustained,
-                reasons()
+                "{} of {} samples could be judged, and {} in a row are asked for{why}",
+                seen.usable, seen.all, self.sustained
             )
         })
     }

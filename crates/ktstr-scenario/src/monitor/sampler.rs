@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// Time between two samples.
 const EVERY: Duration = Duration::from_millis(100);
+/// Nice value of the sampler.
+const HIGHEST: i32 = -20;
 /// How long the thread may take to answer; a scheduler that does not run it for so long is not waited for.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
@@ -67,6 +69,7 @@ impl Sampler {
 /// One sample at the start, one each 100 ms, one at the end.
 fn run(wanted: Wanted, ready: &Sender<u64>, stopped: &Receiver<()>, samples: &Sender<Sample>) {
     pin();
+    favour();
     // Only now: the dump's buffer belongs to the CPU that this thread runs on.
     let mut sources = Sources::open(wanted);
     let start_ns = now_ns();
@@ -91,6 +94,12 @@ fn run(wanted: Wanted, ready: &Sender<u64>, stopped: &Receiver<()>, samples: &Se
             Err(RecvTimeoutError::Disconnected) => return,
         }
     }
+}
+
+/// Normal policy, and its highest weight: a sampler that waits like its workload sees little of it.
+fn favour() {
+    // setpriority(2) takes the number of a thread, and this is the caller's own.
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), HIGHEST);
 }
 
 /// To the first CPU there is: on x86 it never goes offline. One that must stay elsewhere stays unpinned.
