@@ -241,6 +241,14 @@ fn an_attach_that_failed_is_never_a_pass_whatever_the_test_made_of_it() {
 }
 
 #[test]
+fn a_scheduler_that_came_and_went_between_two_is_never_a_pass() {
+    let mut told = Guest::live(&[Change::Replace("b")]);
+    // From the second attach on everything agrees, but the kernel has enabled one more.
+    told[3..].iter_mut().for_each(|seen| seen.enable_seq += 1);
+    fault(&expected(), &told, "the kernel enabled 2 schedulers while `b` was attached, expected 1");
+}
+
+#[test]
 fn a_scheduler_that_nobody_staged_is_never_a_pass() {
     let told = Guest::live(&[Change::Replace("b")]);
     let narrow = Expected { staged: Vec::new(), ..expected() };
