@@ -53,22 +53,24 @@ pub fn locate(payload: &Payload, host_only: bool) -> Result<PathBuf> {
     })
 }
 
-/// A cgroup for one program, removed with it; one that was there already is only used.
+/// A cgroup for one program, removed with it, and so is the root above it; what was there already is only used.
 #[derive(Debug)]
 pub struct Home {
     path: PathBuf,
     made: bool,
+    made_root: Option<PathBuf>,
 }
 
 impl Home {
     /// Below the workload's root.
     pub fn make(root: &Path, name: &str) -> Result<Self> {
         let what = || format!("failed to create the cgroup {}/{name}: may this user write there?", root.display());
+        let made_root = (!root.exists()).then(|| root.to_owned());
         fs::create_dir_all(root).with_context(what)?;
         let path = root.join(name);
         match fs::create_dir(&path) {
-            Ok(()) => Ok(Self { path, made: true }),
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(Self { path, made: false }),
+            Ok(()) => Ok(Self { path, made: true, made_root }),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(Self { path, made: false, made_root }),
             Err(e) => Err(e).with_context(what),
         }
     }
@@ -81,16 +83,19 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        if !self.made {
-            return;
-        }
-        let _ = fs::write(self.path.join("cgroup.kill"), "1");
-        let start = Instant::now();
-        while let Err(e) = fs::remove_dir(&self.path) {
-            if e.kind() == std::io::ErrorKind::NotFound || start.elapsed() > EMPTY_WITHIN {
-                return;
+        if self.made {
+            let _ = fs::write(self.path.join("cgroup.kill"), "1");
+            let start = Instant::now();
+            while let Err(e) = fs::remove_dir(&self.path) {
+                if e.kind() == std::io::ErrorKind::NotFound || start.elapsed() > EMPTY_WITHIN {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(1));
             }
-            std::thread::sleep(Duration::from_millis(1));
+        }
+        // It stays as long as others live in it.
+        if let Some(root) = &self.made_root {
+            let _ = fs::remove_dir(root);
         }
     }
 }
