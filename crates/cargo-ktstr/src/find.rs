@@ -40,6 +40,17 @@ pub struct Test {
     pub name: String,
 }
 
+impl Binary {
+    /// Its name, without what cargo adds to tell builds apart.
+    pub fn stem(&self) -> &str {
+        let name = self.path.file_name().and_then(|n| n.to_str()).unwrap_or("binary");
+        match name.rsplit_once('-') {
+            Some((stem, hash)) if hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => stem,
+            _ => name,
+        }
+    }
+}
+
 impl Selection {
     /// The binaries; what cargo has to say goes to standard error.
     pub fn binaries(&self, progress: &dyn Progress) -> Result<Vec<Binary>> {
@@ -67,7 +78,19 @@ impl Selection {
             !all.is_empty(),
             "no binary has a test of this harness; is `#[ktstr_test]` in a package that was built?"
         );
-        pick(&all, wanted)
+        let picked = pick(&all, wanted)?;
+        // Each has a directory by these two, and none may read another's record.
+        let mut places = BTreeSet::new();
+        for test in &picked {
+            let new = places.insert((test.binary.stem(), &test.name));
+            ensure!(
+                new,
+                "{} is asked for twice, or two binaries `{}` have it; choose with --binary PATH",
+                test.name,
+                test.binary.stem()
+            );
+        }
+        Ok(picked)
     }
 
     /// The one test with this name.
@@ -197,6 +220,13 @@ mod tests {
         assert_eq!(pick(&[]).unwrap().len(), 3);
         let error = pick(&["c"]).unwrap_err().to_string();
         assert!(error.contains("no test `c`") && error.contains("a, b"), "{error}");
+    }
+
+    #[test]
+    fn a_binary_is_called_what_its_target_is() {
+        let stem = |path: &str| test(path, "ktstr/a").binary.stem().to_owned();
+        assert_eq!(stem("/t/deps/first-0123456789abcdef"), "first");
+        assert_eq!((stem("/t/two-words"), stem("/t/fixture")), ("two-words".into(), "fixture".into()));
     }
 
     #[test]

@@ -178,7 +178,7 @@ fn a_record_is_replayed_by_itself_and_what_is_missing_is_named() {
         said.stdout
     );
     // A replay is a run like any other.
-    let again = bench.dir.path().join("out/ktstr_fails_by_chance/replay");
+    let again = bench.dir.path().join("out/binary/ktstr_fails_by_chance/replay");
     assert_eq!(bench.sim(&["replay", again.to_str().unwrap()]).code, 0);
 
     let file = std::fs::read_dir(record).unwrap().flatten().find(|e| e.file_name() == "a.ktstr.json").unwrap().path();

@@ -65,7 +65,7 @@ impl Out {
     /// The directory of one run, emptied of an earlier one's files.
     pub fn dir(&self, test: &Test, run: &str) -> Result<PathBuf> {
         let root = self.out.clone().unwrap_or_else(|| beside(&test.binary.path));
-        let dir = root.join(test.name.replace('/', "_")).join(run);
+        let dir = root.join(test.binary.stem()).join(test.name.replace('/', "_")).join(run);
         let cleared = std::fs::create_dir_all(&dir).and_then(|()| {
             for entry in std::fs::read_dir(&dir)?.flatten().filter(|e| e.path().is_file()) {
                 std::fs::remove_file(entry.path())?;

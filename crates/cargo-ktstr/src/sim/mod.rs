@@ -36,7 +36,7 @@ pub enum Sim {
     Search(search::Search),
     /// Run what a record tells of again, and confirm that it is the same, bit for bit
     #[command(
-        after_help = "Exit code: 0 when the digest is the record's, 1 when not.\n\nExamples:\n  cargo ktstr sim replay target/ktstr-sim/ktstr_fairness/seed-13-shrunk\n  cargo ktstr sim replay fairness.ktstr.json --binary ./fairness-tests\n  cargo ktstr sim replay fairness.ktstr.json --gdb 1234"
+        after_help = "Exit code: 0 when the digest is the record's, 1 when not.\n\nExamples:\n  cargo ktstr sim replay target/ktstr-sim/my_tests/ktstr_fairness/seed-13-shrunk\n  cargo ktstr sim replay fairness.ktstr.json --binary ./fairness-tests\n  cargo ktstr sim replay fairness.ktstr.json --gdb 1234"
     )]
     Replay(replay::Replay),
 }

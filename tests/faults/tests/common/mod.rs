@@ -11,6 +11,11 @@ pub fn on_kvm() -> bool {
     std::env::var("KTSTR_ACCEL").is_ok_and(|a| a == "kvm")
 }
 
+/// Whether the caller has chosen simulation for all of them: its limits are 20 times as long.
+pub fn on_sim() -> bool {
+    std::env::var("KTSTR_ACCEL").is_ok_and(|a| a == "sim")
+}
+
 /// KVM machines that any process holds open.
 pub fn machines() -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
