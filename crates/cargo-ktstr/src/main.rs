@@ -14,6 +14,7 @@ mod replay;
 mod router;
 mod scheduler;
 mod session;
+mod shard;
 mod shell;
 mod test;
 mod thresholds;
@@ -70,6 +71,9 @@ enum Command {
         after_help = "Example:\n  cargo ktstr export two_groups -o two_groups.run && scp two_groups.run box: && ssh box sudo ./two_groups.run\n\nExit codes: 0 written, 1 no such test, 2 it cannot be exported. Of the file: 0 pass or skip, 1 fail, 2 inconclusive, 3 that machine cannot run it."
     )]
     Export(export::Export),
+    /// Past one machine: plan
+    #[command(subcommand)]
+    Shard(shard::Shard),
     /// Stock kernels: fetch, list, path, clean
     #[command(subcommand)]
     Kernel(kernel::Kernel),
@@ -129,6 +133,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Verifier(verifier) => verifier::run(verifier),
         Command::Shell(shell) => shell::run(shell),
         Command::Export(export) => export::run(export),
+        Command::Shard(shard) => shard::run(shard),
         Command::Kernel(kernel) => done(kernel::run(kernel)),
         Command::Scheduler(scheduler) => done(scheduler::run(scheduler)),
         Command::Doctor(doctor) => doctor::run(doctor),

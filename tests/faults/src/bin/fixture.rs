@@ -2,8 +2,8 @@
 
 use ktstr::prelude::*;
 
-#[path = "fixture/verifier.rs"]
-mod verifier;
+#[path = "fixture/command.rs"]
+mod command;
 
 declare_scheduler!(BPFLAND, { name = "bpfland", binary = "scx_bpfland" });
 declare_scheduler!(SLEEPER, { name = "sleep", binary = "a-scheduler-that-does-not-exist", sched_args = ["600"] });
