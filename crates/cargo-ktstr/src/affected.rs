@@ -52,7 +52,7 @@ struct Declared {
 fn declared(binaries: &[Binary]) -> Result<Vec<Declared>> {
     let mut all = Vec::new();
     for binary in binaries {
-        let output = question(binary, "--ktstr-list-schedulers")?;
+        let output = question(&binary.path, "--ktstr-list-schedulers", |_| Ok(()))?;
         if !output.status.success() {
             bail!("{} does not list its schedulers: it was built with an older ktstr", binary.id);
         }

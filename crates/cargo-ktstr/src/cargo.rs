@@ -134,7 +134,7 @@ pub fn binaries(package: Option<&str>) -> Result<Vec<Binary>> {
 }
 
 /// A binary without our section is never asked: it might take the question for an order.
-fn links_the_harness(path: &Path) -> bool {
+pub fn links_the_harness(path: &Path) -> bool {
     use object::{Object as _, ObjectSection as _};
     let Ok(bytes) = std::fs::read(path) else { return false };
     let Ok(file) = object::File::parse(&*bytes) else { return false };

@@ -16,6 +16,7 @@ mod replay;
 mod router;
 mod scheduler;
 mod session;
+mod shard;
 mod shell;
 mod sim;
 mod stats;
@@ -75,6 +76,9 @@ enum Command {
         after_help = "Example:\n  cargo ktstr export two_groups -o two_groups.run && scp two_groups.run box: && ssh box sudo ./two_groups.run\n\nExit codes: 0 written, 1 no such test, 2 it cannot be exported. Of the file: 0 pass or skip, 1 fail, 2 inconclusive, 3 that machine cannot run it."
     )]
     Export(export::Export),
+    /// Past one machine: plan
+    #[command(subcommand)]
+    Shard(shard::Shard),
     /// Stock kernels: fetch, list, path, clean
     #[command(subcommand)]
     Kernel(kernel::Kernel),
@@ -142,6 +146,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Verifier(verifier) => verifier::run(verifier),
         Command::Shell(shell) => shell::run(shell),
         Command::Export(export) => export::run(export),
+        Command::Shard(shard) => shard::run(shard),
         Command::Kernel(kernel) => done(kernel::run(kernel)),
         Command::Scheduler(scheduler) => done(scheduler::run(scheduler)),
         Command::Sim(sim) => sim::run(sim),

@@ -117,7 +117,7 @@ fn base(record: &SidecarRecord) -> String {
 }
 
 /// Exactly these tests, in nextest's filter language, in which `)`, `,` and `\` are escaped.
-fn filter(names: &BTreeSet<String>) -> String {
+pub fn filter(names: &BTreeSet<String>) -> String {
     let escaped = names.iter().map(|name| {
         let mut out = String::from("test(=");
         for c in name.chars() {

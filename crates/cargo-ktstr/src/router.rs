@@ -2,6 +2,7 @@
 
 use crate::cargo::{Binary, binaries};
 use anyhow::{Context as _, Result, bail};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// The answer of the one binary that has the test.
@@ -38,7 +39,7 @@ fn answers(flag: &str, test: &str, package: Option<&str>) -> Result<Vec<Owned>> 
     let bare = bare_name(test);
     let mut answers = Vec::new();
     for binary in binaries(package)? {
-        let output = question(&binary, &format!("{flag}={bare}"))?;
+        let output = question(&binary.path, &format!("{flag}={bare}"), |_| Ok(()))?;
         answers.extend(take(binary, &output)?);
     }
     Ok(answers)
@@ -48,13 +49,11 @@ fn answers(flag: &str, test: &str, package: Option<&str>) -> Result<Vec<Owned>> 
 ///
 /// # Errors
 /// A binary that cannot be started.
-pub fn question(binary: &Binary, words: &str) -> Result<Output> {
-    Command::new(&binary.path)
-        .arg(words)
-        .env_remove("NEXTEST")
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("failed to start {}", binary.path.display()))
+pub fn question(path: &Path, words: &str, change: impl FnOnce(&mut Command) -> Result<()>) -> Result<Output> {
+    let mut command = Command::new(path);
+    command.arg(words).env_remove("NEXTEST").stdin(Stdio::null());
+    change(&mut command)?;
+    command.output().with_context(|| format!("failed to start {}", path.display()))
 }
 
 /// `ktstr/NAME` and `gauntlet/NAME/PRESET` are `NAME`.

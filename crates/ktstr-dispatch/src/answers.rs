@@ -1,8 +1,11 @@
 //! What the binary answers when `cargo ktstr` asks it: on stdout for machines, the reason of a refusal on stderr.
 
+use crate::catalogue::Catalogue;
 use crate::entry::KtstrTestEntry;
 use crate::env::Settings;
-use crate::registry::{KTSTR_SCHEDULERS, KTSTR_TESTS, find};
+use crate::measured::Measured;
+use crate::registry::{KTSTR_SCHEDULERS, KTSTR_TESTS, find, real_entries};
+use crate::run::host_offer;
 use ktstr_scenario::{Assert, Scheduler, SchedulerSpec};
 use serde_json::{Value, json};
 
@@ -19,6 +22,19 @@ pub fn list_schedulers() -> i32 {
     for scheduler in KTSTR_SCHEDULERS {
         println!("{}", json!({"name": scheduler.name, "kind": kind(scheduler), "binary": binary(scheduler)}));
     }
+    DONE
+}
+
+/// `--ktstr-list-costs`: name and estimated seconds of everything that could be listed, a line of JSON each.
+#[must_use]
+pub fn list_costs(settings: &Settings) -> i32 {
+    let (entries, _) = real_entries(&KTSTR_TESTS);
+    let host = host_offer(settings.overcommit.clone().unwrap_or(1.0));
+    let measured = Measured::of_this_machine();
+    Catalogue::new(entries, &settings.kernel_labels(), host).visit(|item| {
+        let candidate = item.candidate(&measured);
+        println!("{}", json!({"name": candidate.name, "seconds": candidate.secs.get()}));
+    });
     DONE
 }
 

@@ -19,6 +19,8 @@ pub struct Args {
     pub export_output: Option<String>,
     /// `--ktstr-thresholds-test=NAME`.
     pub thresholds_test: Option<String>,
+    /// `--ktstr-list-costs` was given.
+    pub list_costs: bool,
     /// `--ktstr-list-schedulers` was given.
     pub list_schedulers: bool,
     /// `--ktstr-bare-test=NAME`, which a `.run` file gives.
@@ -49,6 +51,10 @@ impl Args {
                 }
                 "--ignored" => {
                     out.ignored = true;
+                    continue;
+                }
+                "--ktstr-list-costs" => {
+                    out.list_costs = true;
                     continue;
                 }
                 "--ktstr-list-schedulers" => {

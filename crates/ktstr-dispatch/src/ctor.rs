@@ -67,6 +67,9 @@ fn route(invocation: &Invocation) -> Option<i32> {
     if let Some(name) = &args.test_fn {
         return Some(run_test_fn(name, invocation));
     }
+    if args.list_costs {
+        return Some(answers::list_costs(settings));
+    }
     let (entries, repeated) = real_entries(&KTSTR_TESTS);
     if entries.is_empty() && KTSTR_SCHEDULERS.is_empty() {
         return None;

@@ -89,7 +89,7 @@ impl Machine {
     }
 
     /// The machine as the monitor wants it.
-    pub fn config(&self, exec: Option<&str>, terminal: Option<Terminal>) -> Result<VmConfig> {
+    pub fn config(&self, exec: Option<&str>, terminal: Option<&Terminal>) -> Result<VmConfig> {
         let wanted = std::env::var("KTSTR_ACCEL").ok().filter(|a| !a.is_empty());
         let chosen = choose_accel(wanted.as_deref())?.accel;
         // The console of our own monitor has no keyboard yet.
@@ -101,7 +101,7 @@ impl Machine {
             topology: self.topology.clone(),
             scheduler: self.scheduler.clone(),
             exec: exec.map(str::to_owned),
-            terminal: terminal.clone(),
+            terminal: terminal.cloned(),
         };
         let cpus = u64::from(self.topology.total_cpus());
         Ok(VmConfig {

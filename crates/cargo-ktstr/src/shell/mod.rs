@@ -75,7 +75,8 @@ pub fn run(shell: &Shell) -> Result<ExitCode> {
             Some(RawTerminal::enter()?)
         }
     };
-    let config = machine.config(shell.exec.as_deref(), raw.as_ref().map(RawTerminal::described))?;
+    let terminal = raw.as_ref().map(RawTerminal::described);
+    let config = machine.config(shell.exec.as_deref(), terminal.as_ref())?;
     let mut code = None;
     let run = Vm::new(config).run_watched(&mut |message| match message {
         // Whoever reads may have left; the command's code still counts.

@@ -217,6 +217,9 @@ fn call(entry: &'static KtstrTestEntry, topology: &Topology, control: &Arc<Sched
     }
 }
 
+/// A line of ours in the kernel's log: a log that does not even hold this was not read.
+const MARK: &str = "ktstr: a test begins";
+
 /// What the kernel says from now on (kernel: Documentation/ABI/testing/dev-kmsg).
 struct KernelLog(std::fs::File);
 
@@ -228,6 +231,7 @@ impl KernelLog {
             .open("/dev/kmsg")
             .context("the kernel's log cannot be read: /dev/kmsg")?;
         file.seek(SeekFrom::End(0)).context("/dev/kmsg")?;
+        std::fs::write("/dev/kmsg", MARK).context("the kernel's log takes no line: /dev/kmsg")?;
         Ok(Self(file))
     }
 
@@ -237,19 +241,21 @@ impl KernelLog {
         let mut record = vec![0; 8192];
         loop {
             match self.0.read(&mut record) {
-                Ok(0) => return Ok(text),
+                Ok(0) => break,
                 Ok(count) => {
                     let line = String::from_utf8_lossy(&record[..count]);
                     let said = line.split_once(';').map_or(&*line, |(_, said)| said);
                     text.push_str(said.lines().next().unwrap_or_default());
                     text.push('\n');
                 }
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => return Ok(text),
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => break,
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
                 // EPIPE: records were overwritten before they were read, and a splat may have been among them.
                 Err(e) => return Err(e).context("the kernel said more than its log holds"),
             }
         }
+        anyhow::ensure!(text.contains(MARK), "the kernel's log was read and does not hold our own line");
+        Ok(text)
     }
 }
 

@@ -6,6 +6,8 @@ use ktstr::prelude::*;
 mod canned;
 #[path = "fixture/checks.rs"]
 mod checks;
+#[path = "fixture/command.rs"]
+mod command;
 #[path = "fixture/payloads.rs"]
 mod payloads;
 #[path = "fixture/schedulers.rs"]
@@ -16,8 +18,6 @@ mod shaping;
 mod simulation;
 #[path = "fixture/steps.rs"]
 mod steps;
-#[path = "fixture/verifier.rs"]
-mod verifier;
 #[path = "fixture/work.rs"]
 mod work_types;
 

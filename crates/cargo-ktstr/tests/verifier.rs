@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::fixture;
+use common::{fixture, text};
 use ktstr_kernel::cache::Cache;
 use ktstr_sidecar::VerifierRecord;
 use std::process::Output;
@@ -13,25 +13,22 @@ const PRESET: &str = "4cpu-1llc-nosmt";
 fn cell(scheduler: &str) -> (Output, VerifierRecord) {
     let kernel = Cache::open().unwrap().newest().unwrap().expect("a cached kernel: cargo ktstr kernel fetch");
     let dir = tempfile::tempdir().unwrap();
-    let mut command = fixture("unused", dir.path());
-    let mut again = std::process::Command::new(command.get_program());
-    common::same_environment(&command, &mut again);
-    command = again;
-    let output = command
+    let output = fixture()
         .args(["--exact", &format!("verifier/{scheduler}/kernel_a/{PRESET}"), "--nocapture"])
+        .env("NEXTEST", "1")
         .env("KTSTR_KERNEL_LIST", format!("a={}", kernel.dir().display()))
         .env("KTSTR_VERIFIER_RESULT_DIR", dir.path())
         .output()
         .unwrap();
     let (mut records, damaged) = VerifierRecord::read_all(dir.path()).unwrap();
-    assert!(records.len() == 1 && damaged.is_empty(), "{records:?} {}", String::from_utf8_lossy(&output.stderr));
+    assert!(records.len() == 1 && damaged.is_empty(), "{records:?} {}", text(&output.stderr));
     (output, records.remove(0))
 }
 
 #[test]
 fn a_published_scheduler_loads_is_enabled_and_dispatches() {
     let (output, record) = cell("bpfland");
-    let stderr = String::from_utf8_lossy(&output.stderr);
+    let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     assert_eq!((record.verdict.as_str(), record.gate.as_deref()), ("pass", None), "{stderr}");
     assert!(record.ops.unwrap().starts_with("bpfland"));

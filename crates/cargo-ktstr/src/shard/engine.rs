@@ -1,0 +1,102 @@
+//! What each engine takes. The commands in them are the same everywhere.
+
+use super::Engine;
+use super::split::Part;
+use serde_json::json;
+
+/// Twice what the longest shard is estimated to take, and ten minutes for its machine.
+fn limit_s(parts: &[Part]) -> u64 {
+    let longest = parts.iter().map(|p| p.seconds).fold(0.0, f64::max);
+    // Seconds of a shard are far below 2^53, and not negative.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let seconds = (longest * 2.0).ceil() as u64;
+    seconds + 600
+}
+
+/// Name and text of the engine's file.
+pub fn file(engine: Engine, parts: &[Part], kernels: &[String]) -> (&'static str, String) {
+    match engine {
+        Engine::Github => ("matrix.json", github(parts)),
+        Engine::Slurm => ("shards.sbatch", slurm(parts, kernels)),
+        Engine::Kubernetes => ("shards.yaml", kubernetes(parts, kernels)),
+    }
+}
+
+fn github(parts: &[Part]) -> String {
+    let include: Vec<_> =
+        parts.iter().enumerate().map(|(at, p)| json!({"shard": at, "minutes": (p.seconds / 60.0).ceil()})).collect();
+    format!("{}\n", json!({"include": include}))
+}
+
+/// `cargo ktstr test` of one shard, its number in `$SHARD`.
+fn command(kernels: &[String]) -> String {
+    let kernels: Vec<String> = kernels.iter().map(|k| format!("--kernel '{}' ", k.replace('\'', r"'\''"))).collect();
+    format!(
+        "KTSTR_RUNS_ROOT=\"records/$SHARD\" cargo ktstr test {}--gauntlet -- --archive-file ktstr.tar.zst -E \"$(cat shards/shard-$SHARD.filter)\"",
+        kernels.concat()
+    )
+}
+
+fn slurm(parts: &[Part], kernels: &[String]) -> String {
+    let last = parts.len().saturating_sub(1);
+    format!(
+        "#!/bin/sh\n#SBATCH --job-name=ktstr\n#SBATCH --array=0-{last}\n#SBATCH --time={}\n#SBATCH --output=ktstr-%A_%a.log\n\
+         set -eu\nSHARD=$SLURM_ARRAY_TASK_ID\n{}\n",
+        limit_s(parts).div_ceil(60),
+        command(kernels)
+    )
+}
+
+fn kubernetes(parts: &[Part], kernels: &[String]) -> String {
+    let script = format!("SHARD=$JOB_COMPLETION_INDEX\n{}\n", command(kernels));
+    let job = json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "ktstr"},
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": parts.len(),
+            "parallelism": parts.len(),
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": limit_s(parts),
+            "template": {
+                "spec": {
+                    "restartPolicy": "Never",
+                    "containers": [{
+                        "name": "shard",
+                        "image": "ktstr",
+                        "workingDir": "/ktstr",
+                        "command": ["/bin/sh", "-euc", script],
+                        "volumeMounts": [{"name": "work", "mountPath": "/ktstr"}],
+                    }],
+                    "volumes": [{"name": "work", "persistentVolumeClaim": {"claimName": "ktstr"}}],
+                },
+            },
+        },
+    });
+    // JSON is YAML.
+    format!("{job:#}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn parts() -> Vec<Part> {
+        vec![
+            Part { seconds: 90.0, tests: ["a".to_owned()].into() },
+            Part { seconds: 30.0, tests: ["b".to_owned()].into() },
+        ]
+    }
+
+    #[test]
+    fn each_engine_has_as_many_shards_as_there_are() {
+        let matrix: Value = serde_json::from_str(&github(&parts())).unwrap();
+        assert_eq!(matrix["include"].as_array().unwrap().len(), 2);
+        assert!(slurm(&parts(), &[]).contains("#SBATCH --array=0-1\n#SBATCH --time=13\n"));
+        let job: Value = serde_json::from_str(&kubernetes(&parts(), &["6.18".into()])).unwrap();
+        assert_eq!((&job["spec"]["completions"], &job["spec"]["activeDeadlineSeconds"]), (&json!(2), &json!(780)));
+        assert!(job.to_string().contains("--kernel '6.18'"));
+    }
+}

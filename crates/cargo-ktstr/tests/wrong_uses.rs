@@ -1,0 +1,153 @@
+//! What is not understood, or cannot be done here, is answered in one to three lines with the next step.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Code and stderr of a call in an empty directory with an empty cache, without a network.
+fn call(args: &[&str], change: impl FnOnce(&mut Command, &Path)) -> (i32, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-ktstr"));
+    command
+        .arg("ktstr")
+        .args(args)
+        .current_dir(dir.path())
+        .env("KTSTR_CACHE_DIR", dir.path().join("cache"))
+        .env("http_proxy", "http://127.0.0.1:9")
+        .env("https_proxy", "http://127.0.0.1:9")
+        .stdin(Stdio::null());
+    for name in ["KTSTR_KERNEL", "KTSTR_TEST_KERNEL", "KTSTR_KERNEL_LIST", "KTSTR_SIDECAR_DIR", "KTSTR_RUNS_ROOT"] {
+        command.env_remove(name);
+    }
+    change(&mut command, dir.path());
+    let output = command.output().unwrap();
+    assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// Exit code 1, at most three lines, and what is to be done.
+fn refused(args: &[&str], next_step: &str) {
+    let (code, text) = call(args, |_, _| {});
+    assert_eq!(code, 1, "{args:?}: {text}");
+    assert!(text.starts_with("error: ") && text.lines().count() <= 3, "{args:?}: {text}");
+    assert!(text.contains(next_step), "{args:?}: `{next_step}` is not in: {text}");
+}
+
+#[test]
+fn a_kernel_that_means_nothing_is_answered_with_what_would() {
+    refused(&["test", "--kernel", "7.1..6.18"], "did you mean 6.18..7.1?");
+    refused(&["test", "--kernel", ""], "give a version like 6.18");
+    refused(&["test", "--kernel", "git+https://example.org/linux"], "append #tag=");
+    refused(&["test", "--kernel", "git+https://example.org/linux#tag=v1"], "then give --kernel DIR");
+    refused(&["test", "--kernel", "./nothing-here"], "holds no kernel image");
+    refused(&["shell", "--exec", "true", "--kernel", "./nothing-here"], "holds no kernel image");
+}
+
+#[test]
+fn a_kernel_that_would_have_to_be_fetched_without_a_network_says_so() {
+    let (code, text) = call(&["test", "--kernel", "6.18"], |_, _| {});
+    assert_eq!(code, 1, "{text}");
+    let last: Vec<&str> = text.lines().filter(|l| l.starts_with("error: ")).collect();
+    assert_eq!(last.len(), 1, "{text}");
+    assert!(last[0].contains("--kernel 6.18"), "{text}");
+}
+
+#[test]
+fn two_ways_to_name_a_kernel_are_one_too_many() {
+    let (code, text) = call(&["test", "--kernel", "./k"], |command, dir| {
+        std::fs::write(dir.join("k"), b"\x7fELF").unwrap();
+        command.env("KTSTR_TEST_KERNEL", "/x");
+    });
+    assert!(code == 1 && text.contains("unset one of the two"), "{text}");
+}
+
+#[test]
+fn numbers_out_of_range_are_answered_with_the_range() {
+    for (args, why) in [
+        (["test", "--budget", "-1"], "a positive number of seconds"),
+        (["test", "--budget", "NaN"], "a positive number of seconds"),
+        (["test", "--overcommit", "0"], "a positive number"),
+        (["test", "--cpu-cap", "0"], "0 is not in 1.."),
+        (["test", "--accel", "fast"], "[possible values: auto, kvm, tcg, sim]"),
+    ] {
+        let (code, text) = call(&args, |_, _| {});
+        assert!(code == 2 && text.contains(why), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn outside_a_workspace_the_answer_is_cargo_s_in_one_line() {
+    refused(&["replay"], "could not find `Cargo.toml`");
+}
+
+#[test]
+fn nothing_to_replay_says_what_to_run_first() {
+    let (code, text) = call(&["replay"], |command, dir| {
+        command.env("KTSTR_RUNS_ROOT", dir);
+    });
+    assert!(code == 1 && text.contains("run `cargo ktstr test` first"), "{text}");
+}
+
+#[test]
+fn a_damaged_record_is_no_reason_to_replay_less() {
+    let (code, text) = call(&["replay"], |command, dir| {
+        std::fs::write(dir.join("a.ktstr.json"), "{").unwrap();
+        command.env("KTSTR_RUNS_ROOT", dir);
+    });
+    assert!(code == 1 && text.contains("a.ktstr.json"), "{text}");
+}
+
+#[test]
+fn a_shell_without_a_terminal_offers_exec() {
+    refused(&["shell"], "--exec CMD");
+}
+
+#[test]
+fn a_bad_shape_or_file_for_a_shell_is_refused_before_anything_boots() {
+    refused(&["shell", "--exec", "true", "--topology", "2x4"], "like 1n2l4c2t");
+    let (code, text) = call(&["shell", "--exec", "true", "-i", "/nonexistent"], |command, dir| {
+        std::fs::write(dir.join("k"), b"\x7fELF").unwrap();
+        command.env("KTSTR_KERNEL", dir.join("k"));
+    });
+    assert!(code == 1 && text.contains("-i /nonexistent is not a file"), "{text}");
+}
+
+#[test]
+fn a_preset_that_is_none_is_answered_with_those_there_are() {
+    refused(&["verifier", "--preset", "huge"], "there are ");
+}
+
+#[test]
+fn a_sweep_without_a_kernel_says_how_to_get_one() {
+    refused(&["verifier"], "cargo ktstr kernel fetch");
+}
+
+#[test]
+fn without_nextest_the_answer_is_how_to_install_it() {
+    let (code, text) = call(&["test"], |command, dir| {
+        command.env("PATH", dir).env("CARGO_HOME", dir);
+    });
+    assert!(code == 1 && text.contains("cargo install cargo-nextest"), "{text}");
+}
+
+#[test]
+fn help_comes_at_once_and_names_every_command() {
+    let help = || Command::new(env!("CARGO_BIN_EXE_cargo-ktstr")).args(["ktstr", "--help"]).output().unwrap();
+    let text = String::from_utf8(help().stdout).unwrap();
+    for command in [
+        "test",
+        "replay",
+        "affected",
+        "verifier",
+        "shell",
+        "export",
+        "kernel",
+        "scheduler",
+        "doctor",
+        "topo",
+        "locks",
+        "cleanup",
+    ] {
+        assert!(text.contains(&format!("\n  {command} ")), "{command}: {text}");
+    }
+}
