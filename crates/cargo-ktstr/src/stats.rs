@@ -3,8 +3,8 @@
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use ktstr_sidecar::{
-    Gathered, METRICS, Report, Row, RowKey, Rows, Scanned, Series, annotations, compare, markdown, metric_of, number,
-    row_json,
+    Gathered, METRICS, Question, Report, Row, RowKey, Rows, Scanned, Series, annotations, compare, markdown, metric_of,
+    number, row_json,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
