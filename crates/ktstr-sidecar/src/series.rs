@@ -188,6 +188,7 @@ mod tests {
             if values.len() <= EXACT {
                 prop_assert_eq!(seen, quantile(&sorted, q));
             } else {
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
                 let place = ((sorted.len() - 1) as f64 * q).round() as usize;
                 let true_value = sorted[place];
                 prop_assert!((seen - true_value).abs() <= true_value.abs() * 0.0051, "{} is not {}", seen, true_value);

@@ -8,19 +8,43 @@ const DRAWS: usize = 2000;
 /// Interval for median(b) − median(a) that is missed with chance `level`; the same for the same values and seed.
 pub fn difference_of_medians(a: &[f64], b: &[f64], level: f64, seed: u64) -> (f64, f64) {
     let mut chance = SplitMix(seed);
-    let (mut drawn_a, mut drawn_b) = (vec![0.0; a.len()], vec![0.0; b.len()]);
-    let mut differences: Vec<f64> =
-        (0..DRAWS).map(|_| median_of(b, &mut drawn_b, &mut chance) - median_of(a, &mut drawn_a, &mut chance)).collect();
+    let (mut a, mut b) = (Sample::of(a), Sample::of(b));
+    let mut differences: Vec<f64> = (0..DRAWS).map(|_| b.median(&mut chance) - a.median(&mut chance)).collect();
     differences.sort_by(f64::total_cmp);
     (quantile(&differences, level / 2.0), quantile(&differences, 1.0 - level / 2.0))
 }
 
-fn median_of(values: &[f64], drawn: &mut [f64], chance: &mut SplitMix) -> f64 {
-    for slot in drawn.iter_mut() {
-        *slot = values[chance.below(values.len())];
+/// Sorted values, and how often each was drawn: so no draw has to be sorted.
+struct Sample {
+    sorted: Vec<f64>,
+    drawn: Vec<usize>,
+}
+
+impl Sample {
+    fn of(values: &[f64]) -> Self {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        Self { drawn: vec![0; sorted.len()], sorted }
     }
-    drawn.sort_by(f64::total_cmp);
-    quantile(drawn, 0.5)
+
+    /// Median of as many values, drawn with repeats.
+    fn median(&mut self, chance: &mut SplitMix) -> f64 {
+        let count = self.sorted.len();
+        self.drawn.fill(0);
+        for _ in 0..count {
+            self.drawn[chance.below(count)] += 1;
+        }
+        (self.at((count - 1) / 2) + self.at(count / 2)) / 2.0
+    }
+
+    fn at(&self, rank: usize) -> f64 {
+        let mut seen = 0;
+        let place = self.drawn.iter().position(|drawn| {
+            seen += drawn;
+            seen > rank
+        });
+        place.map_or(f64::NAN, |place| self.sorted[place])
+    }
 }
 
 /// Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014).

@@ -103,7 +103,7 @@ fn below_enough_runs_nothing_is_said_and_equal_quiet_sides_pass() {
     };
     let few = compare(4, 0.001);
     assert!(few.changes.iter().all(|c| matches!(c.finding, Finding::TooFew | Finding::Shown)));
-    assert_eq!((few.verdict(), few.runs_needed), (Verdict::Inconclusive, 7));
+    assert_eq!((few.verdict(), few.runs_needed), (Verdict::Inconclusive, 6));
     let quiet = compare(10, 0.001);
     assert_eq!(quiet.verdict(), Verdict::Pass, "{}", delta_text(&quiet));
     let noisy = compare(10, 0.8);
