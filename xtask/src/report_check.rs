@@ -75,10 +75,12 @@ fn look(browser: &mut Browser, view: &View, url: &str, axe: &str, out: &std::pat
     let scheme = if view.dark { "dark" } else { "light" };
     browser.call(
         "Emulation.setDeviceMetricsOverride",
-        json!({"width": view.width, "height": view.height, "deviceScaleFactor": 1, "mobile": view.width < 600}),
+        &json!({"width": view.width, "height": view.height, "deviceScaleFactor": 1, "mobile": view.width < 600}),
     )?;
-    browser
-        .call("Emulation.setEmulatedMedia", json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]}))?;
+    browser.call(
+        "Emulation.setEmulatedMedia",
+        &json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]}),
+    )?;
     browser.open(url)?;
     browser.picture(&out.join(format!("{}.png", view.name)))?;
     ensure!(
@@ -141,7 +143,7 @@ fn keys(browser: &mut Browser) -> Result<()> {
 
 /// Scripts off: the tables and the evidence are there all the same.
 fn without_script(browser: &mut Browser, url: &str) -> Result<()> {
-    browser.call("Emulation.setScriptExecutionDisabled", json!({"value": true}))?;
+    browser.call("Emulation.setScriptExecutionDisabled", &json!({"value": true}))?;
     let broken = browser.value("document.querySelector('.heat td.fail a').getAttribute('href')")?;
     browser.open(&format!("{url}{}", broken.as_str().unwrap_or_default()))?;
     let shown = browser.truth(

@@ -110,7 +110,7 @@ fn write(dir: &Path, count: usize) -> Result<usize> {
 
 #[allow(clippy::cast_precision_loss)]
 fn synthetic(i: usize) -> SidecarRecord {
-    let verdict = if i % 37 == 0 { Verdict::Fail } else { Verdict::Pass };
+    let verdict = if i.is_multiple_of(37) { Verdict::Fail } else { Verdict::Pass };
     let topology = ["1n1l2c1t", "1n2l2c1t", "1n2l4c2t", "2n2l4c1t", "2n4l4c2t"][i % 5];
     let mut record = SidecarRecord::new(&format!("test_{:02}", i / 5 % 30), topology, ["a", "b"][i / 150 % 2], verdict);
     let drawn = i.wrapping_mul(2_654_435_761) % 10_007;

@@ -35,18 +35,18 @@ impl Browser {
         let to = child.stdin.take().context("no pipe to chromium")?;
         let from = BufReader::new(child.stdout.take().context("no pipe from chromium")?);
         let mut browser = Self { child, to, from, session: None, last: 0, complaints: Vec::new(), loaded: false };
-        let target = browser.call("Target.createTarget", json!({"url": "about:blank"}))?;
+        let target = browser.call("Target.createTarget", &json!({"url": "about:blank"}))?;
         let attached =
-            browser.call("Target.attachToTarget", json!({"targetId": target["targetId"], "flatten": true}))?;
+            browser.call("Target.attachToTarget", &json!({"targetId": target["targetId"], "flatten": true}))?;
         browser.session = attached["sessionId"].as_str().map(str::to_owned);
         for domain in ["Page", "Runtime", "Log", "Network"] {
-            browser.call(&format!("{domain}.enable"), json!({}))?;
+            browser.call(&format!("{domain}.enable"), &json!({}))?;
         }
         Ok(browser)
     }
 
     /// One command and its answer; what happens meanwhile is noted.
-    pub fn call(&mut self, method: &str, params: Value) -> Result<Value> {
+    pub fn call(&mut self, method: &str, params: &Value) -> Result<Value> {
         self.last += 1;
         let mut message = json!({"id": self.last, "method": method, "params": params});
         if let Some(session) = &self.session {
@@ -92,7 +92,7 @@ impl Browser {
     pub fn open(&mut self, url: &str) -> Result<()> {
         for url in ["about:blank", url] {
             self.loaded = false;
-            self.call("Page.navigate", json!({"url": url}))?;
+            self.call("Page.navigate", &json!({"url": url}))?;
             while !self.loaded {
                 self.receive()?;
             }
@@ -102,8 +102,10 @@ impl Browser {
 
     /// What an expression comes to, promises awaited.
     pub fn value(&mut self, expression: &str) -> Result<Value> {
-        let mut answer = self
-            .call("Runtime.evaluate", json!({"expression": expression, "returnByValue": true, "awaitPromise": true}))?;
+        let mut answer = self.call(
+            "Runtime.evaluate",
+            &json!({"expression": expression, "returnByValue": true, "awaitPromise": true}),
+        )?;
         if !answer["exceptionDetails"].is_null() {
             let head: String = expression.chars().take(120).collect();
             bail!("`{head}`: {}", answer["exceptionDetails"]);
@@ -119,14 +121,14 @@ impl Browser {
     /// Presses a key.
     pub fn key(&mut self, key: &str) -> Result<()> {
         for kind in ["rawKeyDown", "keyUp"] {
-            self.call("Input.dispatchKeyEvent", json!({"type": kind, "key": key, "code": key}))?;
+            self.call("Input.dispatchKeyEvent", &json!({"type": kind, "key": key, "code": key}))?;
         }
         Ok(())
     }
 
     /// What is seen now, as a PNG.
     pub fn picture(&mut self, path: &Path) -> Result<()> {
-        let answer = self.call("Page.captureScreenshot", json!({"format": "png"}))?;
+        let answer = self.call("Page.captureScreenshot", &json!({"format": "png"}))?;
         let data = answer["data"].as_str().context("no picture")?;
         std::fs::write(path, decode(data)).with_context(|| format!("failed to write {}", path.display()))
     }
