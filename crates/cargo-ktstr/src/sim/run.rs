@@ -58,7 +58,7 @@ pub fn run(command: &Run) -> Result<ExitCode> {
                 if !ran.record.message.is_empty() {
                     text += &format!("\n      {}", brief(&ran.record.message));
                 }
-                if verdict == Verdict::Fail {
+                if verdict == Verdict::Fail && ran.record.digest.is_some() {
                     text += &format!("\n      again: cargo ktstr sim replay {}", ran.dir.display());
                 }
                 text
