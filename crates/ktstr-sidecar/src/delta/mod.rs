@@ -15,12 +15,14 @@ mod simulation;
 pub use text::{delta_json, delta_text};
 
 use crate::metric::{Metric, Polarity, metric_of};
-use crate::rows::{RowKey, Rows};
+use crate::rows::{Row, RowKey, Rows};
+use crate::series::Series;
 use bootstrap::difference_of_medians;
 use ktstr_verdict::Verdict;
 use rank::{rank_sum_p, smallest_p};
 use serde::Serialize;
 use siphasher::sip::SipHasher13;
+use std::collections::BTreeSet;
 use std::hash::Hasher as _;
 
 /// What a comparison is asked.
@@ -86,7 +88,7 @@ pub struct Comparison {
     pub changes: Vec<Change>,
     /// Rows that failed in the second set and not in the first.
     pub broke: Vec<RowKey>,
-    /// Rows that ran and passed on one side only.
+    /// Rows of one side only, and rows that passed less often than before.
     pub unmatched: Vec<RowKey>,
     /// Runs of each side that let so many figures be judged.
     pub runs_needed: usize,
@@ -123,12 +125,16 @@ pub fn compare(a: &Rows, b: &Rows, question: Question) -> Comparison {
         comparison.rows += 1;
         if new.tally.failed > 0 && old.tally.failed == 0 {
             comparison.broke.push(key.clone());
-        } else if (new.tally.passed == 0) != (old.tally.passed == 0) {
+        } else if new.tally.pass_rate() < old.tally.pass_rate() {
             comparison.unmatched.push(key.clone());
         }
-        for (name, old) in &old.figures {
-            if let Some(new) = new.figures.get(name) {
-                comparison.changes.push(change(key, name, &old.spots(), &new.spots(), question.level));
+        // A figure that is gone is no good figure: nothing woke, or nothing was measured.
+        let names: BTreeSet<&String> = old.figures.keys().chain(new.figures.keys()).collect();
+        for name in names {
+            let values = |row: &Row| row.figures.get(name).map(Series::spots).unwrap_or_default();
+            let (old, new) = (values(old), values(new));
+            if metric_of(name).polarity != Polarity::Neither || !(old.is_empty() || new.is_empty()) {
+                comparison.changes.push(change(key, name, &old, &new, question.level));
             }
         }
     }

@@ -121,6 +121,13 @@ fn nothing_compared_a_row_on_one_side_and_a_new_failure_are_no_pass() {
     new.take(Path::new("x"), SidecarRecord::new("one", "1n1l4c1t", "a", Verdict::Fail));
     let broken = compare(&old, &new, Question::default());
     assert_eq!((broken.verdict(), broken.broke.len()), (Verdict::Fail, 1));
+    let mut silent = side(&mut chance, 10, 0.001, 1.0);
+    silent.rows.values_mut().for_each(|row| drop(row.figures.remove("figure3_us")));
+    assert_eq!(compare(&old, &silent, Question::default()).verdict(), Verdict::Inconclusive);
+    let mut flaky = (old.clone(), side(&mut chance, 10, 0.001, 1.0));
+    flaky.0.take(Path::new("x"), SidecarRecord::new("one", "1n1l4c1t", "a", Verdict::Fail));
+    (0..9).for_each(|_| flaky.1.take(Path::new("x"), SidecarRecord::new("one", "1n1l4c1t", "a", Verdict::Fail)));
+    assert_eq!(compare(&flaky.0, &flaky.1, Question::default()).verdict(), Verdict::Inconclusive);
     new.take(Path::new("x"), SidecarRecord::new("three", "1n1l4c1t", "a", Verdict::Pass));
     assert_eq!(compare(&old, &new, Question::default()).unmatched.len(), 1);
 }

@@ -2,6 +2,7 @@
 
 use super::{Change, Comparison, Finding};
 use crate::metric::metric_of;
+use crate::rows::RowKey;
 use crate::summary::number;
 use std::fmt::{Result, Write as _};
 
@@ -11,13 +12,21 @@ pub fn delta_text(comparison: &Comparison) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = write_text(comparison, &mut out);
-    // A record's words may hold anything; a terminal obeys control characters.
-    out.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
+    out
+}
+
+/// A record's words may hold anything; a terminal obeys control characters.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+fn place(row: &RowKey) -> String {
+    plain(&format!("{} on {}, kernel {}, {}", row.test, row.topology, row.kernel, row.scheduler))
 }
 
 fn write_text(comparison: &Comparison, out: &mut String) -> Result {
     for row in &comparison.broke {
-        writeln!(out, "BROKE      {} on {}, kernel {}, {}", row.test, row.topology, row.kernel, row.scheduler)?;
+        writeln!(out, "BROKE      {}", place(row))?;
     }
     for (finding, word) in [
         (Finding::Worse, "WORSE"),
@@ -30,7 +39,7 @@ fn write_text(comparison: &Comparison, out: &mut String) -> Result {
         }
     }
     for row in &comparison.unmatched {
-        writeln!(out, "one side   {} on {}, kernel {}, {}", row.test, row.topology, row.kernel, row.scheduler)?;
+        writeln!(out, "open       {}: it passed less often than before, or ran on one side only", place(row))?;
     }
     let count = |finding: Finding| comparison.changes.iter().filter(|c| c.finding == finding).count();
     writeln!(
@@ -62,20 +71,16 @@ fn line(out: &mut String, word: &str, change: &Change) -> Result {
         || "no interval".to_owned(),
         |(low, high)| format!("change between {} and {}", number(low, unit), number(high, unit)),
     );
-    let row = &change.row;
     writeln!(
         out,
-        "{word:<10} {}: {} -> {} ({relative}), {interval}, p {:.4}, {} and {} runs\n           {} on {}, kernel {}, {}",
-        change.name,
+        "{word:<10} {}: {} -> {} ({relative}), {interval}, p {:.4}, {} and {} runs\n           {}",
+        plain(&change.name),
         number(change.medians.0, unit),
         number(change.medians.1, unit),
         change.p,
         change.runs.0,
         change.runs.1,
-        row.test,
-        row.topology,
-        row.kernel,
-        row.scheduler
+        place(&change.row)
     )
 }
 
