@@ -47,6 +47,7 @@ fn exported(dir: &Path, test: &str) -> Output {
 fn an_exported_test_gives_its_verdict_on_another_machine() {
     let dir = tempfile::tempdir().unwrap();
     let mut command = ktstr();
+    command.args(["shell", "--topology", "1n1l2c1t"]);
     for test in ["passes", "fails", "under_bpfland", "on_sixteen_cpus"] {
         let output = exported(dir.path(), test);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
@@ -57,7 +58,7 @@ fn an_exported_test_gives_its_verdict_on_another_machine() {
     std::fs::write(dir.path().join("cut.run"), &whole[..whole.len() / 2]).unwrap();
     command.arg("-i").arg(dir.path().join("cut.run"));
     let script = "for t in passes fails under_bpfland on_sixteen_cpus cut; do sh $t.run; echo $t $?; done; ls -d /tmp/ktstr-run.*";
-    let output = command.args(["shell", "--topology", "1n1l2c1t", "--exec", script]).output();
+    let output = command.args(["--exec", script]).output();
     let output = output.unwrap();
     let said = text(&output.stderr);
     assert_eq!(text(&output.stdout), "passes 0\nfails 1\nunder_bpfland 0\non_sixteen_cpus 3\ncut 3\n", "{said}");
