@@ -218,6 +218,10 @@ impl<'a> Story<'a> {
             }
             return Err(message);
         }
-        self.check_none(seen)
+        match self.check_none(seen) {
+            // A scheduler that starts itself anew may come back while it is being stopped: it had failed to last before that.
+            Err(_) if self.broken.is_some() => Ok(()),
+            other => other,
+        }
     }
 }

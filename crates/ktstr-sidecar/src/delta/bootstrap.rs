@@ -7,11 +7,17 @@ const DRAWS: usize = 2000;
 
 /// Interval for median(b) − median(a) that is missed with chance `level`; the same for the same values and seed.
 pub fn difference_of_medians(a: &[f64], b: &[f64], level: f64, seed: u64) -> (f64, f64) {
+    let differences = differences(a, b, seed);
+    (quantile(&differences, level / 2.0), quantile(&differences, 1.0 - level / 2.0))
+}
+
+/// The differences of all draws, sorted.
+pub(super) fn differences(a: &[f64], b: &[f64], seed: u64) -> Vec<f64> {
     let mut chance = SplitMix(seed);
     let (mut a, mut b) = (Sample::of(a), Sample::of(b));
     let mut differences: Vec<f64> = (0..DRAWS).map(|_| b.median(&mut chance) - a.median(&mut chance)).collect();
     differences.sort_by(f64::total_cmp);
-    (quantile(&differences, level / 2.0), quantile(&differences, 1.0 - level / 2.0))
+    differences
 }
 
 /// Sorted values, and how often each was drawn: so no draw has to be sorted.
