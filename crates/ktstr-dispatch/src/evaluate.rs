@@ -21,6 +21,8 @@ pub struct Expected {
     pub scheduler: Option<String>,
     /// Words of kernel log lines that this test allows.
     pub allow_kernel_log: Vec<String>,
+    /// Words of the first line of the kernel's log: [`dmesg::BOOT`] for a machine that was booted for the test.
+    pub log_begins: &'static str,
     /// Names of those that the test may attach.
     pub staged: Vec<String>,
     /// For a scheduler of the kernel: files and the values that switch it on.
@@ -73,7 +75,7 @@ pub fn evaluate(evidence: &Evidence<'_>) -> anyhow::Result<AssertResult> {
     }
     let scheduler = schedulers::judge(evidence.expected, &protocol.schedulers)
         .map_err(|why| fault(evidence, &format!("{why}{}", scheduler_words(&messages))))?;
-    let log = kernel_log(&messages, &evidence.expected.allow_kernel_log)?;
+    let log = kernel_log(&messages, evidence.expected)?;
     let mut result = match (&protocol.report.ok, &protocol.report.err) {
         (Some(result), None) => result.clone(),
         (_, Some(err)) => AssertResult::fail(format!("the test returned an error: {err}")),
@@ -206,7 +208,7 @@ fn missing_karg<'a>(expected: &'a Expected, hello: &Hello) -> Option<&'a str> {
 }
 
 /// Lines that are the scheduler's fault as outcomes; a splat of the kernel itself as an error no expectation inverts.
-fn kernel_log(messages: &[&Message], allowed: &[String]) -> anyhow::Result<Vec<Outcome>> {
+fn kernel_log(messages: &[&Message], expected: &Expected) -> anyhow::Result<Vec<Outcome>> {
     let lines: Vec<String> = messages
         .iter()
         .filter_map(|m| match m {
@@ -215,8 +217,8 @@ fn kernel_log(messages: &[&Message], allowed: &[String]) -> anyhow::Result<Vec<O
         })
         .flat_map(|text| text.lines().map(str::to_owned))
         .collect();
-    let allowed: Vec<&str> = allowed.iter().map(String::as_str).collect();
-    let (scheduler, kernel): (Vec<Outcome>, Vec<Outcome>) = dmesg::check(&lines, &allowed)
+    let allowed: Vec<&str> = expected.allow_kernel_log.iter().map(String::as_str).collect();
+    let (scheduler, kernel): (Vec<Outcome>, Vec<Outcome>) = dmesg::check_from(expected.log_begins, &lines, &allowed)
         .into_iter()
         .partition(|o| matches!(o, Outcome::Fail { detail } if detail.kind == CheckKind::Scheduler));
     if kernel.is_empty() {

@@ -154,6 +154,7 @@ fn expected(entry: &KtstrTestEntry, topology: &Topology, cast: &Cast) -> Expecte
         staged: cast.staged.iter().map(|s| s.name().to_owned()).collect(),
         switches,
         kargs: entry.scheduler.kargs.iter().map(|k| (*k).to_owned()).collect(),
+        log_begins: ktstr_scenario::dmesg::BOOT,
         allow_kernel_log: entry.allow_kernel_log.iter().map(|w| (*w).to_owned()).collect(),
     }
 }

@@ -108,6 +108,7 @@ impl Run {
             topology: self.topology.clone(),
             scheduler: self.scheduler.clone(),
             allow_kernel_log: self.allow_kernel_log.clone(),
+            log_begins: ktstr_scenario::dmesg::BOOT,
             staged: self.staged.clone(),
             switches: self.switches.clone(),
             kargs: self.kargs.clone(),

@@ -91,6 +91,7 @@ impl Guest {
 fn expected() -> Expected {
     Expected {
         allow_kernel_log: Vec::new(),
+        log_begins: ktstr_scenario::dmesg::BOOT,
         topology: Topology::new(1, 1, 2, 1).unwrap(),
         scheduler: Some("a".into()),
         staged: vec!["b".into(), "c".into()],

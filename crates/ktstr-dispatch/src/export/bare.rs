@@ -95,6 +95,7 @@ fn judged(entry: &'static KtstrTestEntry, topology: &Topology, dir: &Path) -> Re
             staged: Vec::new(),
             switches: Vec::new(),
             kargs: entry.scheduler.kargs.iter().map(|k| (*k).to_owned()).collect(),
+            log_begins: MARK,
             allow_kernel_log: entry.allow_kernel_log.iter().map(|w| (*w).to_owned()).collect(),
         },
         end: &VmEnd::PoweredOff,
@@ -219,11 +220,15 @@ fn call(entry: &'static KtstrTestEntry, topology: &Topology, control: &Arc<Sched
 
 /// A line of ours in the kernel's log: a log that does not even hold this was not read.
 const MARK: &str = "ktstr: a test begins";
+/// How often it is written until it shows, and how long one waits in between.
+const MARK_TRIES: u32 = 20;
+const MARK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What the kernel says from now on (kernel: Documentation/ABI/testing/dev-kmsg).
 struct KernelLog(std::fs::File);
 
 impl KernelLog {
+    /// From a line of ours on, which is in the log when this returns: a kernel may drop what user space writes there.
     fn from_now() -> Result<Self> {
         let mut file = std::fs::File::options()
             .read(true)
@@ -231,31 +236,46 @@ impl KernelLog {
             .open("/dev/kmsg")
             .context("the kernel's log cannot be read: /dev/kmsg")?;
         file.seek(SeekFrom::End(0)).context("/dev/kmsg")?;
-        std::fs::write("/dev/kmsg", MARK).context("the kernel's log takes no line: /dev/kmsg")?;
-        Ok(Self(file))
+        let mut log = Self(file);
+        for _ in 0..MARK_TRIES {
+            std::fs::write("/dev/kmsg", MARK).context("the kernel's log takes no line: /dev/kmsg")?;
+            while let Some(line) = log.next()? {
+                if line == MARK {
+                    return Ok(log);
+                }
+            }
+            std::thread::sleep(MARK_AGAIN);
+        }
+        anyhow::bail!("the kernel's log does not show our own line: is printk.devkmsg off?")
     }
 
-    /// Records are `level,sequence,time,flags;text`.
+    /// Everything since our line, which is the first.
     fn since(&mut self) -> Result<String> {
-        let mut text = String::new();
-        let mut record = vec![0; 8192];
+        let mut text = format!("{MARK}\n");
+        while let Some(line) = self.next()? {
+            text.push_str(&line);
+            text.push('\n');
+        }
+        Ok(text)
+    }
+
+    /// The text of the next record, `level,sequence,time,flags;text`; `None` at the end.
+    fn next(&mut self) -> Result<Option<String>> {
+        let mut record = [0; 8192];
         loop {
             match self.0.read(&mut record) {
-                Ok(0) => break,
+                Ok(0) => return Ok(None),
                 Ok(count) => {
-                    let line = String::from_utf8_lossy(&record[..count]);
-                    let said = line.split_once(';').map_or(&*line, |(_, said)| said);
-                    text.push_str(said.lines().next().unwrap_or_default());
-                    text.push('\n');
+                    let record = String::from_utf8_lossy(&record[..count]);
+                    let said = record.split_once(';').map_or(&*record, |(_, said)| said);
+                    return Ok(Some(said.lines().next().unwrap_or_default().to_owned()));
                 }
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => return Ok(None),
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
                 // EPIPE: records were overwritten before they were read, and a splat may have been among them.
                 Err(e) => return Err(e).context("the kernel said more than its log holds"),
             }
         }
-        anyhow::ensure!(text.contains(MARK), "the kernel's log was read and does not hold our own line");
-        Ok(text)
     }
 }
 
@@ -316,6 +336,7 @@ mod tests {
                 staged: Vec::new(),
                 switches: Vec::new(),
                 kargs: Vec::new(),
+                log_begins: MARK,
                 allow_kernel_log: Vec::new(),
             },
             end: &VmEnd::PoweredOff,

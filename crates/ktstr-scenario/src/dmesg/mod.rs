@@ -8,15 +8,26 @@ use ktstr_verdict::{CheckKind, Detail, Outcome};
 /// How the reader of the log says that some of it is missing; a log with such a line is never a good one.
 pub const LOST: &str = "(kernel log lines were lost";
 
-/// One outcome for each line that breaks a rule and holds none of the `allowed` words.
-///
-/// A log that was not read whole is a failure that no word allows: one without a line, one that does not begin with the boot,
-/// one with lines lost or garbled. What was not read proves nothing.
+/// How the first line of a kernel's log begins (init/main.c, `start_kernel`: `pr_notice("%s", linux_banner)`).
+pub const BOOT: &str = "Linux version ";
+
+/// [`check_from`] of the log of a whole boot.
 #[must_use]
 pub fn check(lines: &[String], allowed: &[&str]) -> Vec<Outcome> {
+    check_from(BOOT, lines, allowed)
+}
+
+/// One outcome for each line that breaks a rule and holds none of the `allowed` words.
+///
+/// A log that was not read whole is a failure that no word allows: one without a line, one whose first line does not hold
+/// `first`, one with lines lost or garbled. What was not read proves nothing.
+#[must_use]
+pub fn check_from(first: &str, lines: &[String], allowed: &[&str]) -> Vec<Outcome> {
     let fail = |kind, message: String| Outcome::Fail { detail: Detail::new(kind, message) };
-    let mut found: Vec<Outcome> =
-        incomplete(lines).into_iter().map(|why| fail(CheckKind::KernelLog, format!("kernel log: {why}"))).collect();
+    let mut found: Vec<Outcome> = incomplete(first, lines)
+        .into_iter()
+        .map(|why| fail(CheckKind::KernelLog, format!("kernel log: {why}")))
+        .collect();
     let allows = |line: &str| allowed.iter().any(|word| !word.trim().is_empty() && line.contains(word));
     for (i, line) in lines.iter().enumerate().filter(|(_, line)| !allows(line)) {
         if let Some(said) = attach::thrown_out(lines, i) {
@@ -28,15 +39,14 @@ pub fn check(lines: &[String], allowed: &[&str]) -> Vec<Outcome> {
     found
 }
 
-/// Why this is not the whole log of a boot.
-fn incomplete(lines: &[String]) -> Vec<String> {
+/// Why this is not the whole log from the line with these words on.
+fn incomplete(words: &str, lines: &[String]) -> Vec<String> {
     let Some(first) = lines.iter().find(|l| !l.trim().is_empty()) else {
         return vec!["it is empty: nothing was checked".to_owned()];
     };
     let mut why = Vec::new();
-    // init/main.c, start_kernel: `pr_notice("%s", linux_banner)`.
-    if !first.contains("Linux version ") && !is_loss(first) {
-        why.push(format!("it does not begin with the boot but with: {first}"));
+    if !first.contains(words) && !is_loss(first) {
+        why.push(format!("it does not begin with `{words}` but with: {first}"));
     }
     why.extend(lines.iter().filter(|l| is_loss(l)).map(|l| format!("lines are missing: {l}")));
     why.extend(lines.iter().find(|l| is_garbled(l)).map(|l| format!("a line is garbled: {}", l.escape_debug())));
