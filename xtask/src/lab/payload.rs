@@ -87,11 +87,11 @@ impl Suite {
     }
 
     /// The commands that run them all in the lab, a part in each lane.
-    pub fn commands(&self, lanes: usize) -> Vec<Vec<String>> {
-        (1..=lanes).map(|lane| Self::command(&format!("slice:{lane}/{lanes}"))).collect()
+    pub fn commands(&self, lanes: usize, filter: &str) -> Vec<Vec<String>> {
+        (1..=lanes).map(|lane| Self::command(&format!("slice:{lane}/{lanes}"), filter)).collect()
     }
 
-    fn command(partition: &str) -> Vec<String> {
+    fn command(partition: &str, filter: &str) -> Vec<String> {
         let words = [
             "cargo-nextest",
             "nextest",
@@ -107,7 +107,7 @@ impl Suite {
             "--partition",
             partition,
             "-E",
-            super::FILTER,
+            filter,
         ];
         words.map(str::to_owned).to_vec()
     }
