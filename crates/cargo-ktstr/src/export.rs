@@ -1,5 +1,6 @@
 //! `cargo ktstr export`: one file that repeats a test on a real machine.
 
+use crate::find::base_name;
 use crate::{cargo, router};
 use anyhow::{Context as _, Result};
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ pub struct Export {
 /// Writes it. Only the one binary that has the test is told to: none writes a file by being asked.
 pub fn run(export: &Export) -> Result<ExitCode> {
     let owner = router::owner(&export.test, export.package.as_deref())?;
-    let bare = router::bare_name(&export.test);
+    let bare = base_name(&export.test);
     let output = export.output.clone().unwrap_or_else(|| PathBuf::from(format!("{bare}.run")));
     let mut command = Command::new(&owner.path);
     command.arg(format!("--ktstr-export-test={bare}"));

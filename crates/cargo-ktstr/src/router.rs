@@ -1,6 +1,7 @@
 //! Which binary has a test: each is asked, and answers by its exit code (0: mine, 1: not mine, 2: mine, and refused).
 
 use crate::cargo::{Binary, binaries};
+use crate::find::base_name;
 use anyhow::{Context as _, Result, bail};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -36,7 +37,7 @@ pub fn owner(test: &str, package: Option<&str>) -> Result<Binary> {
 }
 
 fn answers(flag: &str, test: &str, package: Option<&str>) -> Result<Vec<Owned>> {
-    let bare = bare_name(test);
+    let bare = base_name(test);
     let mut answers = Vec::new();
     for binary in binaries(package)? {
         let output = question(&binary.path, &format!("{flag}={bare}"), |_| Ok(()))?;
@@ -54,15 +55,6 @@ pub fn question(path: &Path, words: &str, change: impl FnOnce(&mut Command) -> R
     command.arg(words).env_remove("NEXTEST").stdin(Stdio::null());
     change(&mut command)?;
     command.output().with_context(|| format!("failed to start {}", path.display()))
-}
-
-/// `ktstr/NAME` and `gauntlet/NAME/PRESET` are `NAME`.
-pub fn bare_name(test: &str) -> &str {
-    match (test.strip_prefix("ktstr/"), test.strip_prefix("gauntlet/")) {
-        (Some(bare), _) => bare,
-        (None, Some(rest)) => rest.rsplit_once('/').map_or(rest, |(bare, _preset)| bare),
-        (None, None) => test,
-    }
 }
 
 enum Owned {
@@ -144,6 +136,6 @@ mod tests {
 
     #[test]
     fn names_as_nextest_shows_them_are_taken() {
-        assert_eq!((bare_name("ktstr/a"), bare_name("gauntlet/a/tiny"), bare_name("a")), ("a", "a", "a"));
+        assert_eq!((base_name("ktstr/a"), base_name("gauntlet/a/tiny"), base_name("a")), ("a", "a", "a"));
     }
 }

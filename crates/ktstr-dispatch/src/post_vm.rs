@@ -3,7 +3,7 @@
 use crate::entry::KtstrTestEntry;
 use crate::machine::Attempt;
 use crate::shape::{kernel_lines, scheduler_error};
-use crate::words::panic_text;
+use ktstr_scenario::panic_text;
 use ktstr_topology::Topology;
 use ktstr_verdict::{AssertResult, CgroupStats, HarnessFault, Policy, PostVmAssertionFailure, Verdict, final_outcome};
 use ktstr_wire::Message;

@@ -7,8 +7,8 @@ use crate::machine::{Attempt, declared_topology, run_in_machine};
 use crate::names::TestName;
 use crate::post_vm::{self, VmResult};
 use crate::record::{Outline, write};
-use crate::words::panic_text;
 use crate::{host_only, registry, verifier};
+use ktstr_scenario::panic_text;
 use ktstr_topology::{Topology, preset};
 use ktstr_verdict::{
     AssertResult, CgroupStats, Decision, EXIT_FAIL, HarnessFault, Outcome, Policy, TopologyInsufficient, Verdict,

@@ -5,11 +5,9 @@ use crate::params::{GuestParams, PARAMS_SCHEMA};
 use crate::{kmsg, mount, params, port, power, readback, reaper};
 use anyhow::{Context as _, Result, bail};
 use ktstr_scenario::chaos::Perturbers;
-use ktstr_scenario::{Ctx, CtxParams, SchedulerControl, TestBody};
+use ktstr_scenario::{Ctx, CtxParams, SchedulerControl, TestBody, panic_text, report};
 use ktstr_topology::Topology;
-use ktstr_verdict::{AssertResult, HarnessFault, Outcome};
 use ktstr_wire::{Hello, Message, Nonce, PanicReport, SCHEMA, Stage, TestReport};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,13 +59,7 @@ fn open() -> Result<(GuestParams, Link)> {
 pub(crate) fn report_panics(link: &Arc<Link>) {
     let link = Arc::clone(link);
     std::panic::set_hook(Box::new(move |info| {
-        let message = info
-            .payload()
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| info.payload().downcast_ref::<&str>().copied())
-            .unwrap_or("no message")
-            .to_owned();
+        let message = panic_text(info.payload()).to_owned();
         let location = info.location().map_or_else(|| "unknown place".to_owned(), ToString::to_string);
         let backtrace = std::backtrace::Backtrace::force_capture().to_string();
         link.send(&Message::Panic(PanicReport { message, location, backtrace }));
@@ -171,32 +163,13 @@ fn call(params: &GuestParams, body: TestBody, control: &Arc<SchedulerControl>) -
         scheduler_name: params.scheduler_name.clone(),
         control: Arc::clone(control),
     });
-    // The hook has sent the panic already; the report only must not look like a result.
-    let result = catch_unwind(AssertUnwindSafe(|| body.run(&ctx)))
-        .unwrap_or_else(|_| Err(anyhow::anyhow!("the test function panicked")));
-    match result {
-        Ok(result) => {
-            let mut ok = finite(result.merged(ctx.take_outcomes()));
-            if !params.env.iter().any(|(name, _)| name == "KTSTR_LOG_PASSES") {
-                // Nobody will read them.
-                ok.passes.clear();
-            }
-            TestReport { ok: Some(ok), err: None, stage: Stage::Test }
-        }
-        Err(e) => {
-            let stage = if e.is::<HarnessFault>() { Stage::Scenario } else { Stage::Test };
-            TestReport { ok: None, err: Some(format!("{e:#}")), stage }
-        }
+    // A panic has been sent by the hook already.
+    let mut report = report(&ctx, body);
+    if let Some(ok) = &mut report.ok
+        && !params.env.iter().any(|(name, _)| name == "KTSTR_LOG_PASSES")
+    {
+        // Nobody will read them.
+        ok.passes.clear();
     }
-}
-
-/// A figure that is not a number cannot travel, and a run that measured one has measured nothing.
-fn finite(mut result: AssertResult) -> AssertResult {
-    let bad: Vec<String> = result.metrics.iter().filter(|(_, v)| !v.is_finite()).map(|(k, _)| k.clone()).collect();
-    for name in bad {
-        result.metrics.remove(&name);
-        let message = format!("metric `{name}` is not a finite number");
-        result.push(Outcome::Inconclusive { detail: message.into() });
-    }
-    result
+    report
 }

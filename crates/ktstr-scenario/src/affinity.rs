@@ -1,5 +1,6 @@
 //! Where single workers may run, said by what it is for.
 
+use crate::random::Random;
 use anyhow::{Result, bail, ensure};
 use ktstr_topology::{ApicLayout, CpuPlace, Topology};
 
@@ -47,8 +48,8 @@ impl AffinityIntent {
                     *size >= 1 && *size as usize <= most,
                     "affinity {self:?}: {size} CPUs, and the cgroup has 1 to {most}"
                 );
-                let mut state = *seed;
-                Ok((0..count).map(|_| choose(allowed, *size as usize, &mut state)).collect())
+                let mut random = Random::new(*seed);
+                Ok((0..count).map(|_| choose(allowed, *size as usize, &mut random)).collect())
             }
             Self::LlcAligned => Ok(deal(&grouped(allowed, |cpu| place(cpu).map(|p| p.llc)))),
             Self::CrossCgroup => {
@@ -95,24 +96,15 @@ fn grouped<K: PartialEq>(cpus: &[u32], key: impl Fn(u32) -> Option<K>) -> Vec<Ve
 }
 
 /// `size` of the CPUs, by a partial Fisher-Yates shuffle.
-fn choose(cpus: &[u32], size: usize, state: &mut u64) -> Vec<u32> {
+fn choose(cpus: &[u32], size: usize, random: &mut Random) -> Vec<u32> {
     let mut left = cpus.to_vec();
     let mut taken = Vec::with_capacity(size);
     for _ in 0..size {
         let bound = left.len() as u64;
-        taken.push(left.swap_remove(usize::try_from(next(state) % bound).unwrap_or(0)));
+        taken.push(left.swap_remove(usize::try_from(random.next() % bound).unwrap_or(0)));
     }
     taken.sort_unstable();
     taken
-}
-
-/// SplitMix64 (Steele, Lea, Flood, 2014): a guest's chance must come from a seed alone.
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ pub mod dmesg;
 pub mod kmsg;
 mod monitor;
 mod payload;
+mod random;
+mod report;
 mod run;
 pub mod scheduler;
 mod step;
@@ -31,6 +33,7 @@ pub use monitor::{EventCounts, Monitor};
 pub use payload::{
     FromMetric, PROGRAMS, Payload, PayloadMetric, PayloadOutput, PayloadReport, RunningPayload, TestBody, on_path,
 };
+pub use report::{panic_text, report};
 pub use run::{execute_defs, execute_scenario, execute_steps};
 pub use scheduler::{
     Attachable, KernelSwitches, RunningScheduler, Scheduler, SchedulerControl, SchedulerLaunch, SchedulerSpec,

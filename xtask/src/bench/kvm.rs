@@ -206,9 +206,12 @@ fn wait_for_shutdown(child: &mut Child) -> Result<()> {
     let mut stdin = child.stdin.take().context("no stdin")?;
     stdin.write_all(b"{\"execute\":\"qmp_capabilities\"}\n")?;
     for line in BufReader::new(child.stdout.take().context("no stdout")?).lines() {
-        if line?.contains("\"SHUTDOWN\"") {
+        let line = line?;
+        if line.contains("\"SHUTDOWN\"") {
             return Ok(());
         }
+        // A power-off says so before it stops the machine; KVM_EXIT_INTERNAL_ERROR only stops it, and nothing would follow.
+        ensure!(!line.contains("\"STOP\""), "KVM stopped QEMU's machine before its guest had powered off");
     }
     anyhow::bail!("QEMU ended before its guest had powered off")
 }

@@ -8,11 +8,11 @@ use crate::answers::NOT_MINE;
 use crate::entry::KtstrTestEntry;
 use crate::evaluate::{Evidence, Expected, evaluate};
 use crate::registry::{KTSTR_TESTS, find};
-use crate::words::panic_text;
 use anyhow::{Context as _, Result};
-use ktstr_scenario::{Assert, Attachable, Ctx, CtxParams, SchedulerControl, SchedulerLaunch, SchedulerSpec};
+use ktstr_scenario::panic_text;
+use ktstr_scenario::{Assert, Attachable, Ctx, CtxParams, SchedulerControl, SchedulerLaunch, SchedulerSpec, report};
 use ktstr_topology::Topology;
-use ktstr_verdict::{HarnessFault, Outcome, Policy, Verdict, final_outcome};
+use ktstr_verdict::{HarnessFault, Policy, Verdict, final_outcome};
 use ktstr_vmm::host::HostTopology;
 use ktstr_vmm::{HostDelay, VmEnd};
 use ktstr_wire::{Encoder, Hello, Message, Nonce, SCHEMA, Stage, TestReport, Transcript};
@@ -200,22 +200,7 @@ fn call(entry: &'static KtstrTestEntry, topology: &Topology, control: &Arc<Sched
         scheduler_name: entry.scheduler.name.to_owned(),
         control: Arc::clone(control),
     });
-    let result = catch_unwind(AssertUnwindSafe(|| (entry.func)(&ctx)));
-    let result = result.unwrap_or_else(|p| Err(anyhow::anyhow!("the test function panicked: {}", panic_text(&*p))));
-    match result {
-        Ok(result) => {
-            let mut ok = result.merged(ctx.take_outcomes());
-            // A figure that is not a number cannot travel.
-            let bad: Vec<String> = ok.metrics.iter().filter(|(_, v)| !v.is_finite()).map(|(k, _)| k.clone()).collect();
-            for name in bad {
-                ok.metrics.remove(&name);
-                let message = format!("metric `{name}` is not a finite number");
-                ok.push(Outcome::Inconclusive { detail: message.into() });
-            }
-            TestReport { ok: Some(ok), err: None, stage: Stage::Test }
-        }
-        Err(e) => TestReport { ok: None, err: Some(format!("{e:#}")), stage: Stage::Test },
-    }
+    report(&ctx, entry.body())
 }
 
 /// A line of ours in the kernel's log: a log that does not even hold this was not read.

@@ -38,6 +38,10 @@ pub fn cells<'a>(
     host: HostOffer,
 ) -> (Vec<Cell<'a>>, Vec<String>) {
     let (mut cells, mut warnings) = (Vec::new(), Vec::new());
+    if settings.kernels.is_empty() {
+        // No cell without a kernel: nothing is looked up for a plain listing.
+        return (cells, warnings);
+    }
     let mut seen = HashSet::new();
     for &scheduler in declared {
         let wanted = settings.verifier_scheduler.as_deref().is_none_or(|only| only == scheduler.name);

@@ -6,6 +6,7 @@
 
 mod perturbers;
 
+use crate::random::Random;
 use ktstr_topology::Topology;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -116,33 +117,6 @@ impl fmt::Display for Perturbation {
     }
 }
 
-/// A sequence that a seed decides (splitmix64, Steele et al. 2014).
-#[derive(Clone, Debug)]
-pub struct Dice(u64);
-
-impl Dice {
-    /// The sequence of this seed.
-    #[must_use]
-    pub const fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// Its next number.
-    pub const fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number from `low` to `high`, both included.
-    pub const fn between(&mut self, low: u64, high: u64) -> u64 {
-        let span = high.saturating_sub(low).saturating_add(1);
-        low.saturating_add(self.roll() % span)
-    }
-}
-
 impl Chaos {
     /// The list for these CPUs and this time, in order of their instants; what is left out is not in it, and changes no other.
     #[must_use]
@@ -153,14 +127,14 @@ impl Chaos {
         let end = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let mut all = Vec::new();
         for &cpu in cpus {
-            let mut dice = Dice::new(self.seed ^ (u64::from(cpu) << 32));
+            let mut dice = Random::new(self.seed ^ (u64::from(cpu) << 32));
             draw(&mut all, &mut dice, &busy, end, |_| (What::Busy, cpu));
         }
         // One stream for the whole machine, apart from every CPU's.
-        let mut dice = Dice::new(!self.seed);
+        let mut dice = Random::new(!self.seed);
         if let Some(last) = cpus.len().checked_sub(1) {
             draw(&mut all, &mut dice, &confined, end, |dice| {
-                let process = u32::try_from(dice.roll() >> 32).unwrap_or(0);
+                let process = u32::try_from(dice.next() >> 32).unwrap_or(0);
                 let place = usize::try_from(dice.between(0, last as u64)).unwrap_or(0);
                 (What::Confined(process), cpus[place])
             });
@@ -186,10 +160,10 @@ impl Chaos {
 /// Entries one after the other until the end, on what `which` says.
 fn draw(
     all: &mut Vec<Perturbation>,
-    dice: &mut Dice,
+    dice: &mut Random,
     Range(pause, shortest, longest): &Range,
     end: u64,
-    which: impl Fn(&mut Dice) -> (What, u32),
+    which: impl Fn(&mut Random) -> (What, u32),
 ) {
     let mut at = dice.between(0, *pause);
     while at < end && all.len() < MOST as usize {

@@ -52,20 +52,9 @@ fn lead(worker: &Worker<'_>, followers: u32, call: &Baton, done: &Baton) {
 }
 
 fn follow(worker: &Worker<'_>, followers: u32, call: &Baton, done: &Baton, mut work: impl FnMut()) {
-    let own = worker.baton(worker.index());
     let mut heard = 0;
-    while worker.running() {
-        let mut slept = false;
-        while call.word.load(Acquire) == heard {
-            if !worker.running() {
-                return;
-            }
-            slept = worker.wait(&call.word, heard);
-        }
-        heard = call.word.load(Acquire);
-        if let Some(at) = own.take_mark().filter(|_| slept) {
-            worker.woke(at);
-        }
+    while let Some(round) = hear(worker, call, heard) {
+        heard = round;
         work();
         worker.progress(1);
         if is_last(worker, followers, call, done) {
@@ -73,6 +62,25 @@ fn follow(worker: &Worker<'_>, followers: u32, call: &Baton, done: &Baton, mut w
             worker.wake(&done.word, 1);
         }
     }
+}
+
+/// Waits for another call than the last one that was `heard`, and measures the wake-up; `None` at the end.
+pub fn hear(worker: &Worker<'_>, call: &Baton, heard: u32) -> Option<u32> {
+    if !worker.running() {
+        return None;
+    }
+    let mut slept = false;
+    while call.word.load(Acquire) == heard {
+        if !worker.running() {
+            return None;
+        }
+        slept = worker.wait(&call.word, heard);
+    }
+    let round = call.word.load(Acquire);
+    if let Some(at) = worker.baton(worker.index()).take_mark().filter(|_| slept) {
+        worker.woke(at);
+    }
+    Some(round)
 }
 
 /// Counts one more who is done; the last marks the leader before it can go on.

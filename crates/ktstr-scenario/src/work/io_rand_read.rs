@@ -1,6 +1,6 @@
 //! Reads blocks of one file at random places.
 
-use super::random::Random;
+use crate::random::Random;
 use super::{Links, Work, burn, within};
 use crate::worker::{Fault, Worker};
 use anyhow::Result;

@@ -1,7 +1,7 @@
 //! Stretches of many instructions a cycle, then of few, in turn.
 
 use super::alu_hot::chains;
-use super::random::Random;
+use crate::random::Random;
 use super::{KIB, Region, TIMES, Work, nanos, within};
 use crate::worker::{Fault, Worker};
 use anyhow::Result;

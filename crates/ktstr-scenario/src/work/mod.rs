@@ -5,7 +5,6 @@ mod fan_out;
 mod group_size;
 mod links;
 mod lock;
-mod random;
 mod region;
 mod roam;
 mod sub_groups;

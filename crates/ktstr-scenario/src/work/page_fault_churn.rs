@@ -1,6 +1,6 @@
 //! Touches memory page by page and gives it back.
 
-use super::random::Random;
+use crate::random::Random;
 use super::{KIB, Region, Work, within};
 use crate::worker::{Fault, Worker};
 use anyhow::Result;

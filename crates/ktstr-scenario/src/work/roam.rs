@@ -1,6 +1,6 @@
 //! Going from CPU to CPU among those that are allowed, whatever becomes of the cpuset meanwhile.
 
-use super::random::Random;
+use crate::random::Random;
 use crate::worker::{CpuMask, Fault, Worker};
 
 /// Looks at what is allowed.

@@ -1,7 +1,7 @@
 //! Like a read-through cache: fast workers answer hits from memory and hand misses to slow ones.
 
 use super::ask::{answer, ask};
-use super::random::Random;
+use crate::random::Random;
 use super::{GroupSize, KIB, Links, Work, burn, within};
 use crate::worker::{Fault, Worker};
 use anyhow::Result;

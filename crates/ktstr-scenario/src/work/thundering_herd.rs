@@ -1,9 +1,10 @@
 //! One wakes all others at once, who race for one prize.
 
+use super::fan_out::hear;
 use super::{GroupSize, TIMES, Work, burn, nanos, within};
 use crate::worker::{Fault, Worker};
 use anyhow::Result;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
 use std::time::Duration;
 
 /// Rounds of work for who wins.
@@ -52,20 +53,10 @@ impl ThunderingHerd {
 }
 
 fn race(worker: &Worker<'_>) {
-    let (call, own, prize) = (worker.baton(0), worker.baton(worker.index()), &worker.baton(1).other);
+    let (call, prize) = (worker.baton(0), &worker.baton(1).other);
     let mut heard = 0;
-    while worker.running() {
-        let mut slept = false;
-        while call.word.load(Acquire) == heard {
-            if !worker.running() {
-                return;
-            }
-            slept = worker.wait(&call.word, heard);
-        }
-        heard = call.word.load(Acquire);
-        if let Some(at) = own.take_mark().filter(|_| slept) {
-            worker.woke(at);
-        }
+    while let Some(round) = hear(worker, call, heard) {
+        heard = round;
         let last = prize.load(Relaxed);
         if last != heard && prize.compare_exchange(last, heard, AcqRel, Relaxed).is_ok() {
             burn(ROUNDS);

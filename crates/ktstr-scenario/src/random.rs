@@ -1,9 +1,15 @@
-//! Randomness that is the same in every run: a worker's index is its seed.
+//! Randomness that is the same in every run: all of it is drawn from a seed.
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
+#[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
+    /// The sequence of this seed.
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// The sequence of one worker.
     pub const fn of(index: usize) -> Self {
         Self(0x6b74_7374_7200_0000 ^ index as u64)
@@ -15,6 +21,12 @@ impl Random {
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+
+    /// A number from `low` to `high`, both included.
+    pub const fn between(&mut self, low: u64, high: u64) -> u64 {
+        let span = high.saturating_sub(low).saturating_add(1);
+        low.saturating_add(self.next() % span)
     }
 
     /// A number below the limit; zero when there is none.
