@@ -92,6 +92,8 @@ pub struct KtstrTestEntry {
     /// Host files packed into the guest at the same absolute path; a name without `/` is a program on the host's PATH, which
     /// payloads of that name find.
     pub extra_include_files: &'static [&'static str],
+    /// A trace of what the CPUs did is kept, whatever the verdict.
+    pub wprof: bool,
     /// Cgroup of the guest, below the cgroup root, that the workload lives in.
     pub workload_root_cgroup: Option<&'static str>,
     /// Names of the attributes in use whose machinery this version lacks: such a test fails loudly when run.
@@ -151,6 +153,7 @@ impl KtstrTestEntry {
         host_only: false,
         bpf_map_write: false,
         extra_include_files: &[],
+        wprof: false,
         workload_root_cgroup: None,
         deferred: &[],
     };

@@ -4,7 +4,7 @@ use crate::entry::KtstrTestEntry;
 use crate::machine::Attempt;
 use crate::words::last_lines;
 use anyhow::Result;
-use ktstr_sidecar::{Location, SidecarRecord, record_dir, write_record};
+use ktstr_sidecar::{Location, SidecarRecord, perfetto, record_dir, write_record, write_trace};
 use ktstr_topology::Topology;
 use ktstr_verdict::{AssertResult, Decision, Verdict};
 use ktstr_wire::{Message, When};
@@ -33,12 +33,21 @@ pub struct Outline<'a> {
     pub started: SystemTime,
 }
 
-/// Writes the record and says where.
+/// What was written, and where.
+#[derive(Debug)]
+pub struct Written {
+    /// The record.
+    pub record: PathBuf,
+    /// What the CPUs did, where there is a trace of it.
+    pub trace: Option<PathBuf>,
+}
+
+/// Writes the record, and the trace beside it, and says where.
 ///
 /// # Errors
 /// A directory or file that cannot be written; the verdict stands without it.
-pub fn write(outline: &Outline<'_>) -> Result<PathBuf> {
-    let record = record_of(outline);
+pub fn write(outline: &Outline<'_>) -> Result<Written> {
+    let mut record = record_of(outline);
     let dir = record_dir(&Location {
         sidecar_dir: path_of("KTSTR_SIDECAR_DIR"),
         runs_root: path_of("KTSTR_RUNS_ROOT"),
@@ -47,7 +56,29 @@ pub fn write(outline: &Outline<'_>) -> Result<PathBuf> {
         commit: record.project_commit.clone().unwrap_or_else(|| "no-commit".to_owned()),
         epoch: std::env::var("KTSTR_RUN_EPOCH").ok().filter(|e| !e.is_empty()),
     })?;
-    Ok(write_record(&dir, &record)?)
+    // A trace that cannot be written is missed, and the record says that there is none.
+    let trace = write_trace(&dir, &record, trace_of(outline).as_deref()).unwrap_or_else(|e| {
+        eprintln!("ktstr: WARNING: the trace is missing, the verdict stands: {e:#}");
+        None
+    });
+    record.trace = trace.is_some().then(|| record.trace_name());
+    Ok(Written { record: write_record(&dir, &record)?, trace })
+}
+
+/// The trace of a run that failed, or whose test asks for it.
+fn trace_of(o: &Outline<'_>) -> Option<Vec<u8>> {
+    let run = o.attempt.run.as_ref()?;
+    let wanted = o.entry.wprof || matches!(o.decision.verdict(), Verdict::Fail | Verdict::Inconclusive);
+    let mut release = "";
+    let mut parts = Vec::new();
+    for (_, message) in run.transcript.messages().iter().filter(|_| wanted) {
+        match message {
+            Message::Hello(hello) => release = &hello.release,
+            Message::Trace(part) => parts.push(part),
+            _ => {}
+        }
+    }
+    perfetto(release, parts)
 }
 
 /// Where records and directories of records lie.

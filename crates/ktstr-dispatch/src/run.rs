@@ -129,7 +129,12 @@ fn conclude(request: &Request, settings: &Settings) -> Decision {
         started,
     };
     match write(&outline) {
-        Ok(path) => eprintln!("ktstr: record: {}", path.display()),
+        Ok(written) => {
+            eprintln!("ktstr: record: {}", written.record.display());
+            if let Some(trace) = written.trace {
+                eprintln!("ktstr: trace: {}", trace.display());
+            }
+        }
         Err(e) => eprintln!("ktstr: WARNING: the record is missing, the verdict stands: {e:#}"),
     }
     decision

@@ -93,7 +93,7 @@ pub const ATTRIBUTES: &[Known] = &[
     known("post_vm_unconditional", Function, OptionalField),
     known("perf_delta_assertions", Exprs, Deferred),
     known("extra_include_files", Texts, Field),
-    known("wprof", Bool, Deferred),
+    known("wprof", Bool, Field),
     known("wprof_args", TextOrTexts, Deferred),
     known("workload_root_cgroup", Text, OptionalField),
 ];

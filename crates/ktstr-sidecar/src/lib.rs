@@ -12,6 +12,7 @@ mod series;
 mod session;
 mod store;
 mod summary;
+mod trace;
 mod variant;
 mod verifier;
 
@@ -24,7 +25,8 @@ pub use rows::{Evidence, Host, Row, RowKey, Rows, Tally};
 pub use scan::{Fold, Scanned, scan};
 pub use series::Series;
 pub use session::{Location, record_dir};
-pub use store::{StoreError, read_records, write_record};
+pub use store::{StoreError, read_records, write_record, write_trace};
 pub use summary::{analyze_sidecars, annotations, markdown, number, row_json};
+pub use trace::perfetto;
 pub use variant::{VariantKey, variant_hash};
 pub use verifier::{VERIFIER_LIMIT, VERIFIER_WARNING, VerifierRecord};

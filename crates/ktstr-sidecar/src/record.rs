@@ -1,6 +1,7 @@
 //! The record of one run.
 
 use crate::store::SUFFIX;
+use crate::trace::TRACE_SUFFIX;
 use crate::variant::{VariantKey, variant_hash};
 use ktstr_topology::ReadBack;
 use ktstr_verdict::{CgroupStats, MonitorSummary, Outcome, Phase, Verdict};
@@ -140,6 +141,8 @@ pub struct SidecarRecord {
     pub host_governor: Option<String>,
     /// Last lines of the console, when the run failed.
     pub console_tail: String,
+    /// Name of the file beside this one with what the CPUs did, a Perfetto trace.
+    pub trace: Option<String>,
     /// Start, seconds since 1970.
     pub started_unix_s: u64,
     /// Whole run, ms.
@@ -191,6 +194,16 @@ impl SidecarRecord {
     /// `{test}-{variant hash}.ktstr.json`.
     #[must_use]
     pub fn file_name(&self) -> String {
+        self.stem() + SUFFIX
+    }
+
+    /// `{test}-{variant hash}.wprof.pb`: the trace that belongs to it.
+    #[must_use]
+    pub fn trace_name(&self) -> String {
+        self.stem() + TRACE_SUFFIX
+    }
+
+    fn stem(&self) -> String {
         let hash = variant_hash(&VariantKey {
             topology: self.topology.clone(),
             scheduler: self.scheduler.clone(),
@@ -200,6 +213,6 @@ impl SidecarRecord {
             kargs: self.kargs.clone(),
         });
         let test: String = self.test_name.chars().map(|c| if c == '/' { '_' } else { c }).collect();
-        format!("{test}-{hash:016x}{SUFFIX}")
+        format!("{test}-{hash:016x}")
     }
 }

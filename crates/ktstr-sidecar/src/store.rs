@@ -60,11 +60,32 @@ pub(crate) fn classify(path: &Path, source: io::Error) -> StoreError {
 /// A full disk, a directory that may not be written, and so on; the older record of that name is untouched.
 pub fn write_record(dir: &Path, record: &SidecarRecord) -> Result<PathBuf, StoreError> {
     let path = dir.join(record.file_name());
+    let json = encode(record).map_err(|e| classify(&path, e))?;
+    place(dir, path, &json)
+}
+
+/// Writes the trace that belongs to a record in the same way, before the record that names it. Without one, what an earlier run of
+/// the same variant left is removed: it would be taken for this run's.
+///
+/// # Errors
+/// As for [`write_record`].
+pub fn write_trace(dir: &Path, record: &SidecarRecord, trace: Option<&[u8]>) -> Result<Option<PathBuf>, StoreError> {
+    let path = dir.join(record.trace_name());
+    match trace {
+        Some(bytes) => place(dir, path, bytes).map(Some),
+        None => match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(classify(&path, e)),
+            _ => Ok(None),
+        },
+    }
+}
+
+/// All of a file or nothing of it.
+fn place(dir: &Path, path: PathBuf, bytes: &[u8]) -> Result<PathBuf, StoreError> {
     let io = |e: io::Error| classify(&path, e);
-    let json = encode(record).map_err(io)?;
     fs::create_dir_all(dir).map_err(io)?;
     let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(dir).map_err(io)?;
-    file.write_all(&json).map_err(io)?;
+    file.write_all(bytes).map_err(io)?;
     file.as_file().sync_all().map_err(io)?;
     file.persist(&path).map_err(|e| classify(&path, e.error))?;
     File::open(dir).and_then(|d| d.sync_all()).map_err(io)?;

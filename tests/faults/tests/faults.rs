@@ -141,7 +141,7 @@ fn a_scheduler_that_is_killed_mid_test_fails_it() {
 
 #[test]
 fn an_attribute_without_its_machinery_fails_loudly() {
-    fails_with(&run_with("wants_what_is_not_there_yet", |_| {}), "not supported yet: wprof");
+    fails_with(&run_with("wants_what_is_not_there_yet", |_| {}), "not supported yet: num_snapshots");
 }
 
 #[test]
