@@ -91,7 +91,7 @@ pub const ATTRIBUTES: &[Known] = &[
     known("bpf_map_write", Bool, Field),
     known("post_vm", Function, OptionalField),
     known("post_vm_unconditional", Function, OptionalField),
-    known("perf_delta_assertions", Exprs, Deferred),
+    known("perf_delta_assertions", Exprs, Field),
     known("extra_include_files", Texts, Field),
     known("wprof", Bool, Field),
     known("wprof_args", TextOrTexts, Deferred),

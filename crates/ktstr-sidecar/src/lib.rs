@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 mod delta;
+mod failure;
 mod metric;
 mod read;
 mod record;
@@ -16,12 +17,13 @@ mod trace;
 mod variant;
 mod verifier;
 
-pub use delta::{Change, Comparison, Finding, Question, compare, delta_json, delta_text};
+pub use delta::{Change, Comparison, Finding, PerfDeltaAssertion, Question, compare, delta_json, delta_text};
+pub use failure::{Files, failure_text};
 pub use metric::{METRICS, Metric, Polarity, figures, metric_of};
 pub use read::{Damage, read_record};
 pub use record::{Callback, SCHEMA_VERSION, SidecarRecord};
 pub use report::{Gathered, Report, html};
-pub use rows::{Evidence, Host, Row, RowKey, Rows, Tally};
+pub use rows::{Evidence, Host, Limit, Row, RowKey, Rows, Tally};
 pub use scan::{Fold, Scanned, scan};
 pub use series::Series;
 pub use session::{Location, record_dir};

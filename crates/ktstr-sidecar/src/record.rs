@@ -1,5 +1,6 @@
 //! The record of one run.
 
+use crate::delta::PerfDeltaAssertion;
 use crate::store::SUFFIX;
 use crate::trace::TRACE_SUFFIX;
 use crate::variant::{VariantKey, variant_hash};
@@ -97,6 +98,9 @@ pub struct SidecarRecord {
     pub work_type: Option<String>,
     /// Named figures.
     pub metrics: BTreeMap<String, f64>,
+    /// Limits of the test's own for comparisons.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub perf_delta_assertions: Vec<PerfDeltaAssertion>,
     /// The verdict is a pass.
     pub passed: bool,
     /// The verdict is a skip.
@@ -139,6 +143,8 @@ pub struct SidecarRecord {
     pub host_cpus: Option<u32>,
     /// Frequency governor of the host's first CPU.
     pub host_governor: Option<String>,
+    /// The kernel's complaint from its first line on, when the run failed and there is one.
+    pub kernel_splat: Vec<String>,
     /// Last lines of the console, when the run failed.
     pub console_tail: String,
     /// Name of the file beside this one with what the CPUs did, a Perfetto trace.

@@ -139,6 +139,18 @@ mod tests {
         SidecarRecord::new("a", "1n1l2c1t", "eevdf", verdict)
     }
 
+    #[test]
+    fn a_record_without_a_trace_leaves_none_of_an_earlier_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let (failed, passed) = (record(Verdict::Fail), record(Verdict::Pass));
+        let path = write_trace(dir.path(), &failed, Some(b"trace")).unwrap().unwrap();
+        assert_eq!(path.file_name().unwrap().to_string_lossy(), failed.trace_name());
+        assert_eq!(fs::read(&path).unwrap(), b"trace");
+        assert_eq!(write_trace(dir.path(), &passed, None).unwrap(), None);
+        assert!(!path.exists());
+        assert_eq!(write_trace(dir.path(), &passed, None).unwrap(), None);
+    }
+
     proptest! {
         #[test]
         fn a_record_reads_back_with_its_verdict(pick in 0usize..4) {

@@ -15,7 +15,9 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>,
     decode(text.as_bytes()).ok_or_else(|| D::Error::custom("not base64"))
 }
 
-fn encode(bytes: &[u8]) -> String {
+/// The text for some bytes.
+#[must_use]
+pub fn encode(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {
         let byte = |i: usize| u32::from(three.get(i).copied().unwrap_or(0));
@@ -28,7 +30,9 @@ fn encode(bytes: &[u8]) -> String {
     out
 }
 
-fn decode(text: &[u8]) -> Option<Vec<u8>> {
+/// The bytes of a text; `None` when it is not one, with its padding and nothing else.
+#[must_use]
+pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(4) {
         return None;
     }

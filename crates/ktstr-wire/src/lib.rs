@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
-mod base64;
+pub mod base64;
 mod decode;
 mod emergency;
 mod encode;

@@ -139,3 +139,38 @@ fn nothing_recorded_is_no_trace() {
     let empty = TracePart { what: TraceWhat::Pages { cpu: 0 }, bytes: page(1, &[], true) };
     assert_eq!(perfetto("6.18", [&empty]), None);
 }
+
+/// The parts of a real guest's trace, cut to one page: 6.18, two CPUs, pairs that wake each other under a published scheduler.
+const GUEST: &str = include_str!("../../tests/trace/guest.json");
+
+/// One line for each event: time, thread, the field of its kind, and what it holds.
+fn lines(trace: &[u8]) -> Vec<String> {
+    let inner = |held: &Held| match held {
+        Held::Bytes(bytes) => fields(bytes),
+        Held::Number(n) => panic!("{n} is no message"),
+    };
+    let packets = fields(trace).into_iter().flat_map(|(_, packet)| inner(&packet));
+    let bundles = packets.filter(|(field, _)| *field == 1).map(|(_, bundle)| inner(&bundle));
+    let events = bundles.flatten().filter(|(field, _)| *field == 2);
+    let said = |held: &Held| match held {
+        Held::Number(n) => n.to_string(),
+        Held::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+    };
+    let event = |event: Held| {
+        let parts = fields(match &event {
+            Held::Bytes(bytes) => bytes,
+            Held::Number(_) => &[],
+        });
+        let (kind, held) = &parts[2];
+        let held: Vec<String> = inner(held).iter().map(|(field, value)| format!("{field}={}", said(value))).collect();
+        format!("{} {} {kind}: {}", said(&parts[0].1), said(&parts[1].1), held.join(" "))
+    };
+    events.map(|(_, held)| event(held)).collect()
+}
+
+#[test]
+fn a_real_guest_s_page_is_read_as_it_was() {
+    let parts: Vec<TracePart> = serde_json::from_str(GUEST).unwrap();
+    let lines = lines(&perfetto("6.18.15", &parts).unwrap());
+    insta::assert_snapshot!(format!("{} events\n{}", lines.len(), lines[..12].join("\n")));
+}

@@ -44,12 +44,6 @@ fn says_hello(_ctx: &Ctx) -> Result<AssertResult> {
     Ok(AssertResult::pass())
 }
 
-/// Keeps a trace although it passes.
-#[ktstr_test(scheduler = BPFLAND, llcs = 1, cores = 2, threads = 1, duration_s = 1, wprof)]
-fn is_traced(ctx: &Ctx) -> Result<AssertResult> {
-    execute_defs(ctx, vec![CgroupDef::named("pairs").workers(4).work_type(WorkType::FutexPingPong)])
-}
-
 /// Needs huge pages and a host CPU of its own.
 #[ktstr_test(llcs = 1, cores = 1, threads = 1, duration_s = 1, performance_mode)]
 fn in_performance_mode(ctx: &Ctx) -> Result<AssertResult> {
