@@ -31,7 +31,6 @@ pub mod shape;
 mod simulation;
 mod validate;
 mod verifier;
-mod words;
 mod workspace;
 
 pub use entry::{DEFAULT_DURATION_S, DEFAULT_WATCHDOG_S, KtstrTestEntry};

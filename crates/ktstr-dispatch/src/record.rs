@@ -2,8 +2,8 @@
 
 use crate::entry::KtstrTestEntry;
 use crate::machine::Attempt;
-use crate::words::last_lines;
 use anyhow::Result;
+use ktstr_scenario::last_lines;
 use ktstr_sidecar::{Location, SidecarRecord, record_dir, write_record};
 use ktstr_topology::Topology;
 use ktstr_verdict::{AssertResult, Decision, Verdict};
