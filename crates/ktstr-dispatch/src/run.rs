@@ -11,8 +11,8 @@ use crate::{host_only, registry, verifier};
 use ktstr_scenario::panic_text;
 use ktstr_topology::{Topology, preset};
 use ktstr_verdict::{
-    AssertResult, CgroupStats, Decision, EXIT_FAIL, HarnessFault, Outcome, Policy, TopologyInsufficient, Verdict,
-    final_outcome,
+    AssertResult, CgroupStats, Decision, EXIT_FAIL, HarnessFault, Outcome, Phase, Policy, TopologyInsufficient,
+    Verdict, final_outcome,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::SystemTime;
@@ -220,6 +220,10 @@ fn report(
         }
         if decision.verdict() != Verdict::Pass && !result.cgroups.is_empty() {
             eprintln!("{}", CgroupStats::table(&result.cgroups));
+        }
+        let timeline = Phase::timeline(&result.phases);
+        if decision.verdict() != Verdict::Pass && !timeline.is_empty() {
+            eprintln!("{timeline}");
         }
     }
     let verdict = decision.verdict();

@@ -8,7 +8,7 @@ use crate::record::SidecarRecord;
 use crate::rows::RowKey;
 use crate::series::Series;
 use crate::summary::number;
-use ktstr_verdict::Verdict;
+use ktstr_verdict::{Phase, Verdict};
 use std::fmt::{Result, Write as _};
 use std::path::Path;
 
@@ -101,6 +101,10 @@ fn evidence(
     }
     phases(out, &record.phases_us)?;
     cgroups(out, record)?;
+    let timeline = Phase::timeline(&record.phases);
+    if !timeline.is_empty() {
+        block(out, "What the scenario did, and when", &timeline)?;
+    }
     if let Some(exit) = &record.exit_info {
         block(out, "Why the scheduler left, in the kernel's words", exit)?;
     }
