@@ -331,8 +331,8 @@ fn base_layer(entry: &KtstrTestEntry, kernel: &FoundKernel, cast: &Cast) -> anyh
     };
     let init = std::env::current_exe().context("failed to find the test's own binary")?;
     let cache = Cache::open()?;
-    build_base_layer(&BaseSpec { init, extra, kernel_config: config }, &cache.dir().join("initramfs"))
-        .context("failed to pack the guest's files")
+    let spec = BaseSpec { init, extra, texts: cast.texts.clone(), kernel_config: config };
+    build_base_layer(&spec, &cache.dir().join("initramfs")).context("failed to pack the guest's files")
 }
 
 /// What the guest's process sees of the host's environment: how much it should say. A simulated one sees nothing of it.
