@@ -18,6 +18,8 @@ mod shaping;
 mod simulation;
 #[path = "fixture/steps.rs"]
 mod steps;
+#[path = "fixture/watched.rs"]
+mod watched;
 #[path = "fixture/work.rs"]
 mod work_types;
 
