@@ -4,6 +4,7 @@
 //! ([`catalogue`], [`list`], [`evaluate`]); the constructor and [`run`](run_ktstr_test) feed them.
 #![deny(missing_docs)]
 
+mod age;
 mod answers;
 mod args;
 mod cast;

@@ -1,5 +1,6 @@
 //! One attempt in a machine: plan it, pack it, boot it, and hand back what came out.
 
+use crate::age::process_age;
 use crate::cast::Cast;
 use crate::cpu_cap;
 use crate::entry::KtstrTestEntry;
@@ -133,7 +134,11 @@ fn start(
         attempt.overcommit = f64::from(topology.total_cpus()) / cpus as f64;
     }
     attempt.origin = (accel == Accel::Sim).then(|| origin(entry, topology, settings, &config));
+    let exec = process_age();
     let mut run = Vm::new(config).run()?;
+    if let Some(exec) = exec.and_then(|age| u64::try_from(age.as_micros()).ok()) {
+        run.phases_us.insert("exec".into(), exec);
+    }
     // Simulated CPUs do not share the host's.
     if let Some(cpus) = host_cpus.filter(|_| accel != Accel::Sim) {
         run.vcpu_share = run.vcpu_share.min(f64::from(cpus) / f64::from(topology.total_cpus()));
