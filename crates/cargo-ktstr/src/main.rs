@@ -10,6 +10,7 @@ mod find;
 mod kernel;
 mod kernels;
 mod locks;
+mod names;
 mod paths;
 mod perf_delta;
 mod replay;
@@ -88,7 +89,7 @@ enum Command {
     /// Tests in virtual time, decided by a seed: run, check, search, replay
     #[command(subcommand)]
     Sim(sim::Sim),
-    /// What records say: list, show, summary, html, list-metrics, show-host
+    /// What records say: list, show, summary, html, list-metrics, show-host, merge
     #[command(subcommand)]
     Stats(stats::Stats),
     /// Compare two sets of records, figure by figure
@@ -150,7 +151,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Kernel(kernel) => done(kernel::run(kernel)),
         Command::Scheduler(scheduler) => done(scheduler::run(scheduler)),
         Command::Sim(sim) => sim::run(sim),
-        Command::Stats(stats) => done(stats::run(stats)),
+        Command::Stats(stats) => stats::run(stats),
         Command::PerfDelta(options) => Ok(match perf_delta::run(options)? {
             Verdict::Pass | Verdict::Skip => ExitCode::SUCCESS,
             Verdict::Fail => ExitCode::from(1),

@@ -20,6 +20,7 @@ pub mod list;
 mod machine;
 pub mod measured;
 mod names;
+mod notes;
 pub mod post_vm;
 mod programs;
 mod record;
