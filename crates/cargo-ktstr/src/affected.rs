@@ -19,7 +19,7 @@ pub struct Affected {
 
 /// Runs it.
 pub fn run(affected: &Affected) -> Result<ExitCode> {
-    let declared = declared(&binaries(None)?)?;
+    let declared = declared(&binaries(&[])?)?;
     let workspace = Workspace::read(&metadata(&[], false)?)?;
     let found = match changed_files(&affected.base, &workspace.root) {
         Ok(files) => workspace.touched(&files).map(|packages| select(&workspace, &declared, &packages)),

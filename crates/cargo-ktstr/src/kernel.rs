@@ -5,6 +5,7 @@ use clap::Subcommand;
 use ktstr_kernel::cache::{Cache, CacheEntry};
 use ktstr_kernel::{Console, KernelId, decompose_version_for_compare, fetch};
 use serde_json::json;
+use std::path::PathBuf;
 
 /// Kernels in the cache and in the distribution's archive.
 #[derive(Subcommand)]
@@ -19,6 +20,21 @@ pub enum Kernel {
         /// Show what can be had instead
         #[arg(long)]
         list: bool,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Build a kernel from a source tree into the cache
+    #[command(
+        after_help = "Examples:\n  cargo ktstr kernel build --source ~/linux\n  cargo ktstr kernel build --source ~/linux --config debug.config\n\nThe tree's own .config is used, or defconfig with what the harness needs where it has none; a fragment is added to a copy. Its directory is printed, for --kernel."
+    )]
+    Build {
+        /// The directory that holds the kernel's Makefile
+        #[arg(long, value_name = "DIR")]
+        source: PathBuf,
+        /// Lines to add to the configuration; one that the tree does not take is an error
+        #[arg(long, value_name = "FRAGMENT")]
+        config: Option<PathBuf>,
         /// For machines
         #[arg(long)]
         json: bool,
@@ -54,6 +70,19 @@ pub fn run(command: &Kernel) -> Result<()> {
             let entry = fetch::fetch(request.as_deref().unwrap_or_default(), &progress);
             progress.finish();
             show(&entry?, *json);
+            Ok(())
+        }
+        Kernel::Build { source, config, json } => {
+            let progress = Console::new();
+            // make's own words would be drawn over a bar, and it has no end that is known.
+            progress.finish();
+            let entry = ktstr_kernel::build(source, config.as_deref(), &progress)?;
+            if !entry.metadata().sched_ext {
+                eprintln!(
+                    "ktstr: WARNING: this kernel has no sched_ext; CONFIG_SCHED_CLASS_EXT=y in a fragment adds it"
+                );
+            }
+            show(&entry, *json);
             Ok(())
         }
         Kernel::List { json } => cached(*json),

@@ -75,7 +75,10 @@ fn from_path(path: &Path) -> Result<Kernel> {
 }
 
 fn cached(entry: &CacheEntry) -> Kernel {
-    Kernel { label: entry.metadata().version.clone(), path: entry.dir().to_owned() }
+    // Of a kernel that was built here the version may be a stock kernel's too.
+    let built = entry.key().starts_with("path_");
+    let label = if built { entry.key().to_owned() } else { entry.metadata().version.clone() };
+    Kernel { label, path: entry.dir().to_owned() }
 }
 
 fn fetched(text: &str) -> Result<Kernel> {

@@ -4,6 +4,7 @@ mod affected;
 mod cargo;
 mod cleanup;
 mod completions;
+mod coverage;
 mod doctor;
 mod export;
 mod find;
@@ -58,6 +59,12 @@ enum Command {
         after_help = "Examples:\n  cargo ktstr test --kernel 6.18 -- -p first-test\n  cargo ktstr test --kernel 6.16..7.1 --gauntlet --overcommit 8\n\nExit codes: nextest's (0 passed, 4 no tests, 100 some failed)."
     )]
     Test(test::Test),
+    /// Run tests with coverage counted, in the guests too, as one lcov file
+    #[command(
+        visible_alias = "llvm-cov",
+        after_help = "Examples:\n  cargo ktstr coverage --kernel 6.18\n  cargo ktstr coverage --output cov.info -- -p first-test\n\nThe build is one of its own, in target/ktstr-coverage. Exit codes: nextest's, 1 when there is no report."
+    )]
+    Coverage(coverage::Coverage),
     /// Run again what failed last
     Replay(replay::Replay),
     /// Which declared schedulers a git diff touches, as JSON
@@ -80,7 +87,7 @@ enum Command {
     /// Past one machine: plan
     #[command(subcommand)]
     Shard(shard::Shard),
-    /// Stock kernels: fetch, list, path, clean
+    /// Kernels: fetch, build, list, path, clean
     #[command(subcommand)]
     Kernel(kernel::Kernel),
     /// Published schedulers: install, list
@@ -119,6 +126,9 @@ fn main() -> ExitCode {
         shell::restore_when_orphaned();
         return ExitCode::SUCCESS;
     }
+    if std::env::var_os(coverage::WRAPPER).is_some() {
+        return coverage::rustc();
+    }
     let Cargo::Ktstr(ktstr) = Cargo::parse_from(words());
     match run(&ktstr.command) {
         Ok(code) => code,
@@ -142,6 +152,7 @@ fn run(command: &Command) -> Result<ExitCode> {
     let done = |result: Result<()>| result.map(|()| ExitCode::SUCCESS);
     match command {
         Command::Test(test) => test::run(test),
+        Command::Coverage(coverage) => coverage::run(coverage),
         Command::Replay(replay) => replay::run(replay),
         Command::Affected(affected) => affected::run(affected),
         Command::Verifier(verifier) => verifier::run(verifier),

@@ -54,7 +54,7 @@ pub fn run(replay: &Replay) -> Result<ExitCode> {
     let mut passed_on = vec!["-E".to_owned(), filter(&again)];
     passed_on.extend(replay.passed_on.iter().cloned());
     let test = Test { gauntlet: true, passed_on, ..Test::default() };
-    test::run_on(&Test { overcommit: overcommit(&failed), ..test }, &kernels)
+    test::run_on(&Test { overcommit: overcommit(&failed), ..test }, &kernels, |_| ())
 }
 
 fn failed(record: &SidecarRecord) -> bool {

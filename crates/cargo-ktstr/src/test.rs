@@ -75,11 +75,11 @@ pub fn overcommit(text: &str) -> Result<f64, String> {
 /// Runs it.
 pub fn run(test: &Test) -> Result<ExitCode> {
     let kernels = kernels::resolve(&test.kernel)?;
-    run_on(test, &kernels)
+    run_on(test, &kernels, |_| ())
 }
 
-/// The same with the kernels already found.
-pub fn run_on(test: &Test, kernels: &[Kernel]) -> Result<ExitCode> {
+/// The same with the kernels already found, and nextest's command changed.
+pub fn run_on(test: &Test, kernels: &[Kernel], change: impl FnOnce(&mut Command)) -> Result<ExitCode> {
     let token = session::token();
     let mut command = cargo::nextest()?;
     command.arg("run").args(nextest_words(test)).env("KTSTR_RUN_EPOCH", &token);
@@ -91,6 +91,7 @@ pub fn run_on(test: &Test, kernels: &[Kernel]) -> Result<ExitCode> {
     }
     let notes = tempfile::tempdir().context("no directory for what the listings say")?;
     command.env("KTSTR_LIST_NOTES_DIR", notes.path());
+    change(&mut command);
     let status = command.status().context("failed to start cargo nextest")?;
     said(notes.path()).iter().for_each(|line| eprintln!("ktstr: {line}"));
     // The code is nextest's, whatever becomes of the summary.

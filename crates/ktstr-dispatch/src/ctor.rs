@@ -36,6 +36,7 @@ fn enter() {
     let invocation = Invocation::from_process();
     if let Some(code) = route(&invocation) {
         let _ = std::io::stdout().flush();
+        ktstr_scenario::profile::flush();
         std::process::exit(code);
     }
 }

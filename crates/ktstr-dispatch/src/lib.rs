@@ -14,6 +14,7 @@ mod entry;
 mod env;
 pub mod evaluate;
 mod export;
+mod guest_profile;
 pub mod host_noise;
 mod host_only;
 pub mod list;

@@ -5,6 +5,7 @@ use crate::cpu_cap;
 use crate::entry::KtstrTestEntry;
 use crate::env::Settings;
 use crate::evaluate::{Evidence, Expected, evaluate};
+use crate::guest_profile;
 use crate::programs;
 use crate::resolve::ResolvedScheduler;
 use crate::shape::{Expectation, scheduler_error, shape};
@@ -139,6 +140,7 @@ fn start(
         run.vcpu_share = run.vcpu_share.min(f64::from(cpus) / f64::from(topology.total_cpus()));
     }
     keep_stream(&run);
+    guest_profile::keep(&run.transcript);
     keep_simulation(&run, settings)?;
     Ok(Started::Run(Box::new(run), expected))
 }

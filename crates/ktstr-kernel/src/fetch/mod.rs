@@ -26,6 +26,7 @@ mod target;
 mod verify;
 
 pub use candidate::{Candidate, Layout};
+pub(crate) use entry::write_entry;
 pub use error::FetchError;
 pub use index::Package;
 pub use modules::modules;
