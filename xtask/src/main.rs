@@ -6,6 +6,7 @@ mod conformance;
 mod demo;
 mod fuzz;
 mod lab;
+mod manifests;
 mod matrix;
 mod report_check;
 mod scenarios;
@@ -55,6 +56,8 @@ enum Verb {
     Bench(bench::Bench),
     /// Open the sample report in a browser, at two widths and in two colour schemes
     ReportCheck(report_check::ReportCheck),
+    /// Hold what `shard plan` writes against the engines' published schemas
+    Manifests,
     /// Ask scipy for the answers that the comparison is held against
     Statistics,
     /// Run the vectors of a directory against the crates
@@ -86,6 +89,7 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Scenarios(options) => scenarios::scenarios(options),
         Verb::Bench(bench) => bench::run(bench),
         Verb::ReportCheck(options) => report_check::report_check(options),
+        Verb::Manifests => manifests::manifests(),
         Verb::Statistics => statistics::statistics(),
         Verb::Conformance { dir } => {
             ensure!(conformance::run(dir)?, "conformance vectors failed");

@@ -75,10 +75,7 @@ fn from_path(path: &Path) -> Result<Kernel> {
 }
 
 fn cached(entry: &CacheEntry) -> Kernel {
-    // Of a kernel that was built here the version may be a stock kernel's too.
-    let built = entry.key().starts_with("path_");
-    let label = if built { entry.key().to_owned() } else { entry.metadata().version.clone() };
-    Kernel { label, path: entry.dir().to_owned() }
+    Kernel { label: entry.label().to_owned(), path: entry.dir().to_owned() }
 }
 
 fn fetched(text: &str) -> Result<Kernel> {

@@ -85,6 +85,9 @@ pub fn run(shard: &Shard) -> Result<ExitCode> {
     let weighed: Vec<(TestId, f64)> =
         tests.into_iter().map(|test| (test.clone(), costs.get(&test).copied().unwrap_or(1.0))).collect();
     let shards = split::split(weighed, plan.jobs);
+    if let Some(why) = engine::refusal(plan.engine, shards.len()) {
+        bail!("{why}");
+    }
     write(plan, &shards, &kernels)?;
     let seconds = |s: &split::Part| s.seconds;
     let longest = shards.iter().map(seconds).fold(0.0, f64::max);

@@ -80,7 +80,7 @@ fn all_cached() -> Result<Vec<Kernel>> {
     let kernels: Vec<Kernel> = entries
         .iter()
         .filter(|e| e.metadata().sched_ext)
-        .map(|e| Kernel { label: e.metadata().version.clone(), path: e.dir().to_owned() })
+        .map(|e| Kernel { label: e.label().to_owned(), path: e.dir().to_owned() })
         .collect();
     if kernels.is_empty() {
         bail!("no kernel with sched_ext is cached; run `cargo ktstr kernel fetch`, or give --kernel");

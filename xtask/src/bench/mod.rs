@@ -2,6 +2,7 @@
 
 mod boot;
 mod budget;
+mod command;
 mod kvm;
 mod list;
 mod records;
@@ -24,6 +25,8 @@ pub enum Bench {
         /// Initramfs whose init powers off
         initrd: PathBuf,
     },
+    /// Start-up of `cargo ktstr`, and what its `test` adds to plain nextest
+    Command,
     /// 1,000,000 candidates through the budget's selection
     Budget,
     /// Listing 1,000 tests × 25 presets × 4 kernels against one write of the same bytes
@@ -42,6 +45,7 @@ pub fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Boot => boot::run(),
         Bench::BootInside { initrd } => kvm::inside(initrd),
+        Bench::Command => command::run(),
         Bench::Budget => budget::run(),
         Bench::List => list::run(),
         Bench::Worker => worker::run(),

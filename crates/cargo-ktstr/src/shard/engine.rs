@@ -13,6 +13,17 @@ fn limit_s(parts: &[Part]) -> u64 {
     seconds + 600
 }
 
+/// Why an engine would not take so many shards: a matrix has at most 256 jobs (GitHub: "Running variations of jobs"), and an array
+/// no index from Slurm's `MaxArraySize` on, 1001 unless the cluster says otherwise (slurm.conf(5)).
+pub fn refusal(engine: Engine, shards: usize) -> Option<String> {
+    let (name, limit) = match engine {
+        Engine::Github => ("a matrix of GitHub Actions", 256),
+        Engine::Slurm => ("a job array of Slurm (MaxArraySize)", 1001),
+        Engine::Kubernetes => return None,
+    };
+    (shards > limit).then(|| format!("{name} has at most {limit} shards, and these are {shards}; use --jobs {limit}"))
+}
+
 /// Name and text of the engine's file.
 pub fn file(engine: Engine, parts: &[Part], kernels: &[String], id: &str) -> (&'static str, String) {
     match engine {
@@ -86,6 +97,30 @@ mod tests {
 
     fn parts() -> Vec<Part> {
         vec![Part { seconds: 90.0, tests: BTreeSet::new() }, Part { seconds: 30.0, tests: BTreeSet::new() }]
+    }
+
+    #[test]
+    fn slurm_s_directives_are_documented_ones_in_documented_forms() {
+        let text = slurm(&parts(), &[], "id");
+        let directives: Vec<(&str, &str)> =
+            text.lines().filter_map(|l| l.strip_prefix("#SBATCH --")).filter_map(|l| l.split_once('=')).collect();
+        // sbatch(1): --array takes first-last, --time minutes, --output the patterns %A (the array's job) and %a (the index).
+        assert_eq!(
+            directives,
+            [("job-name", "ktstr"), ("array", "0-1"), ("time", "13"), ("output", "ktstr-%A_%a.log")]
+        );
+        let first_command = text.lines().position(|l| !l.starts_with('#')).unwrap();
+        assert!(
+            text.lines().skip(first_command).all(|l| !l.starts_with("#SBATCH")),
+            "sbatch reads none after a command"
+        );
+    }
+
+    #[test]
+    fn more_shards_than_an_engine_takes_are_refused() {
+        assert!(refusal(Engine::Github, 256).is_none() && refusal(Engine::Kubernetes, 10_000).is_none());
+        assert!(refusal(Engine::Github, 257).unwrap().contains("--jobs 256"));
+        assert!(refusal(Engine::Slurm, 1002).unwrap().contains("--jobs 1001"));
     }
 
     #[test]
