@@ -21,11 +21,11 @@ impl Llvm {
         Ok(Self { profdata: rustc.tool("llvm-profdata", "LLVM_PROFDATA")?, cov: rustc.tool("llvm-cov", "LLVM_COV")? })
     }
 
-    /// The lcov text of some profiles, of everything that is not a dependency.
+    /// The lcov text of some profiles, of the files below `sources`.
     ///
     /// # Errors
     /// What the tools say.
-    pub fn lcov(&self, profiles: &[PathBuf], objects: &[&Path], merged: &Path) -> Result<String> {
+    pub fn lcov(&self, profiles: &[PathBuf], objects: &[&Path], sources: &Path, merged: &Path) -> Result<String> {
         let Some((first, rest)) = objects.split_first() else { bail!("no test binary was built") };
         if profiles.is_empty() {
             return Ok(String::new());
@@ -39,11 +39,11 @@ impl Llvm {
         merge.args(["merge", "-sparse", "-failure-mode=all", "-f"]).arg(&list).arg("-o").arg(merged);
         call(&mut merge)?;
         let mut export = Command::new(&self.cov);
-        export.args(["export", "-format=lcov", "-ignore-filename-regex=/registry/src/|/rustc/|/git/checkouts/"]);
-        export.arg("-instr-profile").arg(merged).arg(first);
+        export.args(["export", "-format=lcov", "-instr-profile"]).arg(merged).arg(first);
         rest.iter().for_each(|object| {
             export.arg("-object").arg(object);
         });
+        export.arg("-sources").arg(sources);
         let text = call(&mut export)?;
         String::from_utf8(text).context("llvm-cov answered something else than text")
     }

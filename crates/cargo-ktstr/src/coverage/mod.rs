@@ -51,8 +51,10 @@ pub fn run(coverage: &Coverage) -> Result<ExitCode> {
     let binaries = cargo::test_binaries(&coverage.test.passed_on, |command| place.set(command))?;
     let objects: Vec<&Path> = binaries.iter().map(|b| b.path.as_path()).collect();
     let all: Vec<PathBuf> = host.iter().chain(&guest).cloned().collect();
-    let report = llvm.lcov(&all, &objects, &place.dir.join("all.profdata"))?;
-    let of_host = llvm.lcov(&host, &objects, &place.dir.join("host.profdata"))?;
+    let metadata = cargo::metadata(&coverage.test.passed_on, false)?;
+    let sources = Path::new(metadata["workspace_root"].as_str().unwrap_or("/"));
+    let report = llvm.lcov(&all, &objects, sources, &place.dir.join("all.profdata"))?;
+    let of_host = llvm.lcov(&host, &objects, sources, &place.dir.join("host.profdata"))?;
     std::fs::write(&coverage.output, &report)
         .with_context(|| format!("failed to write {}", coverage.output.display()))?;
     let counted = lcov::compare(&report, &of_host);

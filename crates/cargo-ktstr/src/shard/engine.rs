@@ -68,7 +68,9 @@ fn kubernetes(parts: &[Part], kernels: &[String], id: &str) -> String {
             "completionMode": "Indexed",
             "completions": parts.len(),
             "parallelism": parts.len(),
-            "backoffLimit": 0,
+            // A failed test ends its own shard, and no other: without these the first failure ends the whole Job.
+            "backoffLimitPerIndex": 0,
+            "maxFailedIndexes": parts.len(),
             "activeDeadlineSeconds": limit_s(parts),
             "template": {
                 "spec": {
@@ -130,6 +132,7 @@ mod tests {
         assert!(slurm(&parts(), &[], "id").contains("#SBATCH --array=0-1\n#SBATCH --time=13\n"));
         let job: Value = serde_json::from_str(&kubernetes(&parts(), &["6.18".into()], "id")).unwrap();
         assert_eq!((&job["spec"]["completions"], &job["spec"]["activeDeadlineSeconds"]), (&json!(2), &json!(780)));
+        assert_eq!((&job["spec"]["maxFailedIndexes"], &job["spec"]["backoffLimit"]), (&json!(2), &Value::Null));
         assert!(job.to_string().contains("--kernel '6.18'"));
     }
 }

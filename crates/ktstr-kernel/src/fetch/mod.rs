@@ -14,6 +14,7 @@ mod deb;
 mod entry;
 mod error;
 mod index;
+mod kept;
 mod local;
 mod modules;
 mod package;
