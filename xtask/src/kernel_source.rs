@@ -37,7 +37,8 @@ pub fn kernel_source(options: &KernelSource) -> Result<()> {
     if !tree.join(".config").exists() {
         run(Command::new("make").arg("-C").arg(&tree).arg("tinyconfig"))?;
     }
-    let mut build = cargo(&["run", "--quiet", "--locked", "--package", "cargo-ktstr", "--", "ktstr", "kernel", "build"]);
+    let mut build =
+        cargo(&["run", "--quiet", "--locked", "--package", "cargo-ktstr", "--", "ktstr", "kernel", "build"]);
     build.arg("--source").arg(&tree).arg("--config").arg(&fragment);
     let output = build.stderr(std::process::Stdio::inherit()).output().context("failed to start cargo")?;
     ensure!(output.status.success(), "the kernel was not built");
@@ -54,7 +55,8 @@ fn unpacked(dir: &Path) -> Result<PathBuf> {
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
     let names = listed.lines().filter_map(|l| l.split_whitespace().next());
     let version = |name: &str| ktstr_kernel::decompose_version_for_compare(name.trim_start_matches("linux-source-"));
-    let name = names.max_by_key(|name| version(name)).context("apt knows no linux-source package; run `apt-get update`")?;
+    let name =
+        names.max_by_key(|name| version(name)).context("apt knows no linux-source package; run `apt-get update`")?;
     let tree = dir.join(name);
     if tree.join("Makefile").exists() {
         return Ok(tree);

@@ -56,6 +56,57 @@ fn value_of<'a>(args: &'a [String], name: &str) -> Option<&'a str> {
     })
 }
 
+/// Options of `cargo nextest run` that `cargo nextest list` refuses, with a value.
+const RUN_ONLY: [&str; 17] = [
+    "--test-threads",
+    "--retries",
+    "--flaky-result",
+    "--max-fail",
+    "--debugger",
+    "--tracer",
+    "--no-tests",
+    "--stress-count",
+    "--stress-duration",
+    "--failure-output",
+    "--success-output",
+    "--status-level",
+    "--final-status-level",
+    "--show-progress",
+    "--max-progress-running",
+    "--message-format",
+    "--message-format-version",
+];
+/// The same, without.
+const RUN_ONLY_SWITCHES: [&str; 9] = [
+    "--no-run",
+    "--fail-fast",
+    "--ff",
+    "--no-fail-fast",
+    "--nff",
+    "--no-capture",
+    "--nocapture",
+    "--hide-progress-bar",
+    "--no-input-handler",
+];
+
+/// What is left of nextest's arguments when tests are only listed: people give those that they run with.
+pub fn listing_words(words: &[String]) -> Vec<String> {
+    let mut left = Vec::with_capacity(words.len());
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let name = word.split_once('=').map_or(word.as_str(), |(name, _)| name);
+        if word == "-j" || RUN_ONLY.contains(&name) && name == word {
+            words.next();
+        } else if word == "--" {
+            // Behind it are filters.
+            left.extend(std::iter::once(word).chain(words.by_ref()).cloned());
+        } else if !(word.starts_with("-j") || RUN_ONLY.contains(&name) || RUN_ONLY_SWITCHES.contains(&name)) {
+            left.push(word.clone());
+        }
+    }
+    left
+}
+
 /// Where the harness puts what it makes.
 ///
 /// # Errors
@@ -130,7 +181,8 @@ pub fn binaries(words: &[String]) -> Result<Vec<Binary>> {
 /// What cargo says.
 pub fn test_binaries(words: &[String], change: impl FnOnce(&mut Command)) -> Result<Vec<Binary>> {
     let mut command = nextest()?;
-    command.args(["list", "--list-type", "binaries-only", "--message-format", "json", "--cargo-quiet"]).args(words);
+    command.args(["list", "--list-type", "binaries-only", "--message-format", "json", "--cargo-quiet"]);
+    command.args(listing_words(words));
     change(&mut command);
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("failed to start cargo")?;
     if !output.status.success() {
@@ -166,6 +218,13 @@ pub fn links_the_harness(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_only_a_run_takes_is_not_given_to_a_listing() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let left = listing_words(&words("-p a -j 1 -j4 --retries=2 --no-fail-fast --max-fail 3 -E all() -- -j x"));
+        assert_eq!(left, words("-p a -E all() -- -j x"));
+    }
 
     #[test]
     fn a_binary_is_of_the_package_that_cargo_says_whatever_its_id_looks_like() {

@@ -108,7 +108,7 @@ fn tests(plan: &Plan, kernels: &[Kernel]) -> Result<(BTreeSet<TestId>, BTreeMap<
     if plan.gauntlet {
         command.args(["--run-ignored", "all"]);
     }
-    command.args(&plan.passed_on);
+    command.args(cargo::listing_words(&plan.passed_on));
     test::set_kernels(&mut command, kernels)?;
     if let Some(n) = plan.overcommit {
         command.env("KTSTR_OVERCOMMIT", n.to_string());

@@ -45,11 +45,6 @@ impl Joined {
         self.0.iter()
     }
 
-    /// Only the records for which `keep` holds.
-    pub fn retain(&mut self, keep: impl Fn(&SidecarRecord) -> bool) {
-        self.0.retain(|_, record| keep(record));
-    }
-
     fn add(&mut self, record: SidecarRecord) {
         match self.0.entry(RunKey::of(&record)) {
             std::collections::btree_map::Entry::Vacant(place) => {
