@@ -6,6 +6,7 @@ use crate::cpu_cap;
 use crate::entry::KtstrTestEntry;
 use crate::env::Settings;
 use crate::evaluate::{Evidence, Expected, evaluate};
+use crate::guest_profile;
 use crate::programs;
 use crate::resolve::ResolvedScheduler;
 use crate::shape::{Expectation, scheduler_error, shape};
@@ -118,7 +119,10 @@ fn start(
             "performance mode needs the kvm accelerator, and this run has none; run on a host with hardware virtualisation",
         )));
     }
-    let kernel = find_kernel(&FindEnv::from_process())?;
+    let mut kernel = find_kernel(&FindEnv::from_process())?;
+    if let Some(label) = listed_label(settings, std::env::var_os("KTSTR_KERNEL").as_deref()) {
+        label.clone_into(&mut kernel.label);
+    }
     if let Some(skip) = kernel_refused(entry, &kernel)? {
         return Ok(Started::Skip(skip));
     }
@@ -144,8 +148,14 @@ fn start(
         run.vcpu_share = run.vcpu_share.min(f64::from(cpus) / f64::from(topology.total_cpus()));
     }
     keep_stream(&run);
+    guest_profile::keep(&run.transcript);
     keep_simulation(&run, settings)?;
     Ok(Started::Run(Box::new(run), expected))
+}
+
+/// What the list calls the kernel: the test's name and its record must say the same.
+fn listed_label<'a>(settings: &'a Settings, path: Option<&std::ffi::OsStr>) -> Option<&'a str> {
+    settings.kernels.iter().find(|k| Some(k.path.as_os_str()) == path).map(|k| k.label.as_str())
 }
 
 fn expected(entry: &KtstrTestEntry, topology: &Topology, cast: &Cast) -> Expected {

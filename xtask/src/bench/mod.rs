@@ -2,6 +2,7 @@
 
 mod boot;
 mod budget;
+mod command;
 mod kvm;
 mod list;
 mod records;
@@ -26,6 +27,8 @@ pub enum Bench {
         /// Runs of each monitor
         runs: usize,
     },
+    /// Start-up of `cargo ktstr`, and what its `test` adds to plain nextest
+    Command,
     /// 1,000,000 candidates through the budget's selection
     Budget,
     /// Listing 1,000 tests × 25 presets × 4 kernels against one write of the same bytes
@@ -44,6 +47,7 @@ pub fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Boot(options) => boot::run(options),
         Bench::BootInside { initrd, runs } => kvm::inside(initrd, *runs),
+        Bench::Command => command::run(),
         Bench::Budget => budget::run(),
         Bench::List => list::run(),
         Bench::Worker => worker::run(),
