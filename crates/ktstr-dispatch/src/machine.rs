@@ -12,7 +12,7 @@ use crate::resolve::ResolvedScheduler;
 use crate::shape::{Expectation, scheduler_error, shape};
 use crate::simulation::Origin;
 use anyhow::Context as _;
-use ktstr_guest_init::GuestParams;
+use ktstr_guest_init::{GuestParams, Tracing};
 use ktstr_kernel::cache::Cache;
 use ktstr_kernel::find::{FindEnv, FoundKernel, find_kernel};
 use ktstr_scenario::chaos::{Chaos, Level};
@@ -258,6 +258,11 @@ fn configure(
         scheduler_name: entry.scheduler.name.to_owned(),
         workload_root_cgroup: entry.workload_root_cgroup.or(entry.scheduler.cgroup_parent).map(str::to_owned),
         chaos,
+        trace: match (entry.wprof, entry.performance_mode) {
+            (true, _) => Tracing::Always,
+            (false, true) => Tracing::Off,
+            (false, false) => Tracing::OnFailure,
+        },
         env: guest_env(accel, &|name| std::env::var(name).ok()),
     };
     let parameters = serde_json::to_vec(&params).context("failed to encode the guest's parameters")?;
