@@ -5,14 +5,19 @@ mod ci;
 mod conformance;
 mod demo;
 mod fuzz;
+mod grid;
+mod kernel_source;
 mod lab;
+mod manifests;
 mod matrix;
+mod pairs;
 mod report_check;
 mod scenarios;
 mod setup;
 mod statistics;
 mod step;
 mod topologies;
+mod trace_check;
 
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
@@ -55,8 +60,18 @@ enum Verb {
     Bench(bench::Bench),
     /// Open the sample report in a browser, at two widths and in two colour schemes
     ReportCheck(report_check::ReportCheck),
+    /// Build a real source tree by `cargo ktstr kernel build`, and boot it
+    KernelSource(kernel_source::KernelSource),
+    /// Hold what `shard plan` writes against the engines' published schemas
+    Manifests,
     /// Ask scipy for the answers that the comparison is held against
     Statistics,
+    /// Run schedulers × kernels × topologies × repeats, and write the report
+    Grid(grid::Grid),
+    /// Compare real runs of equals, and of a slow-down
+    Pairs(pairs::Pairs),
+    /// Ask a trace of a real run what a person would ask of it
+    TraceCheck(trace_check::TraceCheck),
     /// Run the vectors of a directory against the crates
     Conformance {
         /// Directory of JSON files
@@ -86,7 +101,12 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Scenarios(options) => scenarios::scenarios(options),
         Verb::Bench(bench) => bench::run(bench),
         Verb::ReportCheck(options) => report_check::report_check(options),
+        Verb::KernelSource(options) => kernel_source::kernel_source(options),
+        Verb::Manifests => manifests::manifests(),
         Verb::Statistics => statistics::statistics(),
+        Verb::Grid(options) => grid::grid(options),
+        Verb::Pairs(options) => pairs::pairs(options),
+        Verb::TraceCheck(options) => trace_check::trace_check(options),
         Verb::Conformance { dir } => {
             ensure!(conformance::run(dir)?, "conformance vectors failed");
             Ok(())

@@ -2,10 +2,11 @@
 
 use crate::link::Link;
 use crate::params::{GuestParams, PARAMS_SCHEMA};
+use crate::trace::Trace;
 use crate::{kmsg, mount, params, port, power, readback, reaper};
 use anyhow::{Context as _, Result, bail};
 use ktstr_scenario::chaos::Perturbers;
-use ktstr_scenario::{Ctx, CtxParams, SchedulerControl, TestBody, panic_text, report};
+use ktstr_scenario::{Ctx, CtxParams, SchedulerControl, TestBody, panic_text, profile, report};
 use ktstr_topology::Topology;
 use ktstr_wire::{Hello, Message, Nonce, PanicReport, SCHEMA, Stage, TestReport};
 use std::path::{Path, PathBuf};
@@ -41,10 +42,21 @@ pub fn run(resolve: &dyn Fn(&str) -> Option<TestBody>) -> ! {
         Err((stage, e)) => TestReport { ok: None, err: Some(format!("{e:#}")), stage },
     };
     kmsg::send_all(&link);
+    send_profile(&link);
     link.send(&Message::Phase(epilogue()));
     link.send(&Message::Outcome(report));
     link.bye();
     power::off()
+}
+
+/// Bytes of a coverage profile in one frame: as JSON each is four at most, and a frame holds 4 MiB.
+const PROFILE_PIECE: usize = 512 << 10;
+
+/// The coverage counters, in a build that has them; the host puts the pieces together in their order.
+fn send_profile(link: &Link) {
+    for piece in profile::counters().unwrap_or_default().chunks(PROFILE_PIECE) {
+        link.send(&Message::Profraw { name: "guest.profraw".to_owned(), bytes: piece.to_vec() });
+    }
 }
 
 fn open() -> Result<(GuestParams, Link)> {
@@ -84,9 +96,13 @@ fn live(
     let say = move |message: Message| mouth.send(&message);
     let control = Arc::new(SchedulerControl::new(params.scheduler.clone(), params.staged.clone(), say));
     control.begin().map_err(|e| (Stage::Scheduler, e))?;
+    let trace = Trace::start(params.trace, params.topology.total_cpus());
     link.send(&Message::Phase("test".into()));
     let report = perturbed(params, body, &control).map_err(init)?;
     link.send(&Message::Phase("test-end".into()));
+    if let Some(trace) = trace {
+        trace.stop(params, &report, link);
+    }
     control.end();
     Ok(report)
 }
