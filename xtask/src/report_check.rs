@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use browser::Browser;
 use clap::Args;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -45,7 +45,7 @@ pub fn report_check(options: &ReportCheck) -> Result<()> {
     std::fs::create_dir_all(&out)?;
     let axe = axe()?;
     let file = options.file.clone().unwrap_or_else(|| root.join("crates/ktstr-sidecar/tests/report/sample.html"));
-    let url = format!("file://{}", file.canonicalize().with_context(|| format!("no {}", file.display()))?.display());
+    let url = url_of(&file)?;
     let start = Instant::now();
     let mut browser = Browser::start(&out.join("profile"))?;
     for view in &VIEWS {
@@ -55,6 +55,22 @@ pub fn report_check(options: &ReportCheck) -> Result<()> {
     without_script(&mut browser, &url)?;
     say(&format!("{} views in {:.1} s; pictures in {}", VIEWS.len(), start.elapsed().as_secs_f64(), out.display()));
     Ok(())
+}
+
+/// A picture of a report as a desktop shows it.
+pub fn picture(page: &Path, out: &Path) -> Result<()> {
+    run_browser_setup()?;
+    let mut browser = Browser::start(&workspace_root().join("target/report-check/profile"))?;
+    shape(&mut browser, &VIEWS[0])?;
+    browser.open(&url_of(page)?)?;
+    browser.picture(out)?;
+    browser.quiet()?;
+    say(&format!("picture: {}", out.display()));
+    Ok(())
+}
+
+fn url_of(page: &Path) -> Result<String> {
+    Ok(format!("file://{}", page.canonicalize().with_context(|| format!("no {}", page.display()))?.display()))
 }
 
 /// The checker's source, from the package registry, once.
@@ -71,7 +87,7 @@ fn axe() -> Result<String> {
     std::fs::read_to_string(&file).with_context(|| format!("no {}", file.display()))
 }
 
-fn look(browser: &mut Browser, view: &View, url: &str, axe: &str, out: &std::path::Path) -> Result<()> {
+fn shape(browser: &mut Browser, view: &View) -> Result<()> {
     let scheme = if view.dark { "dark" } else { "light" };
     browser.call(
         "Emulation.setDeviceMetricsOverride",
@@ -81,6 +97,11 @@ fn look(browser: &mut Browser, view: &View, url: &str, axe: &str, out: &std::pat
         "Emulation.setEmulatedMedia",
         &json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]}),
     )?;
+    Ok(())
+}
+
+fn look(browser: &mut Browser, view: &View, url: &str, axe: &str, out: &Path) -> Result<()> {
+    shape(browser, view)?;
     browser.open(url)?;
     browser.picture(&out.join(format!("{}.png", view.name)))?;
     ensure!(

@@ -1,5 +1,6 @@
 //! One attempt in a machine: plan it, pack it, boot it, and hand back what came out.
 
+use crate::age::process_age;
 use crate::cast::Cast;
 use crate::cpu_cap;
 use crate::entry::KtstrTestEntry;
@@ -11,7 +12,7 @@ use crate::resolve::ResolvedScheduler;
 use crate::shape::{Expectation, scheduler_error, shape};
 use crate::simulation::Origin;
 use anyhow::Context as _;
-use ktstr_guest_init::GuestParams;
+use ktstr_guest_init::{GuestParams, Tracing};
 use ktstr_kernel::cache::Cache;
 use ktstr_kernel::find::{FindEnv, FoundKernel, find_kernel};
 use ktstr_scenario::chaos::{Chaos, Level};
@@ -137,7 +138,11 @@ fn start(
         attempt.overcommit = f64::from(topology.total_cpus()) / cpus as f64;
     }
     attempt.origin = (accel == Accel::Sim).then(|| origin(entry, topology, settings, &config));
+    let exec = process_age();
     let mut run = Vm::new(config).run()?;
+    if let Some(exec) = exec.and_then(|age| u64::try_from(age.as_micros()).ok()) {
+        run.phases_us.insert("exec".into(), exec);
+    }
     // Simulated CPUs do not share the host's.
     if let Some(cpus) = host_cpus.filter(|_| accel != Accel::Sim) {
         run.vcpu_share = run.vcpu_share.min(f64::from(cpus) / f64::from(topology.total_cpus()));
@@ -253,6 +258,11 @@ fn configure(
         scheduler_name: entry.scheduler.name.to_owned(),
         workload_root_cgroup: entry.workload_root_cgroup.or(entry.scheduler.cgroup_parent).map(str::to_owned),
         chaos,
+        trace: match (entry.wprof, entry.performance_mode) {
+            (true, _) => Tracing::Always,
+            (false, true) => Tracing::Off,
+            (false, false) => Tracing::OnFailure,
+        },
         env: guest_env(accel, &|name| std::env::var(name).ok()),
     };
     let parameters = serde_json::to_vec(&params).context("failed to encode the guest's parameters")?;

@@ -18,12 +18,14 @@ use std::path::PathBuf;
 #[derive(Subcommand, Debug)]
 pub enum Bench {
     /// A whole test against QEMU with the same kernel: under TCG here, on KVM in the lab
-    Boot,
+    Boot(boot::Boot),
     /// What `boot` runs inside the lab
     #[command(hide = true)]
     BootInside {
         /// Initramfs whose init powers off
         initrd: PathBuf,
+        /// Runs of each monitor
+        runs: usize,
     },
     /// Start-up of `cargo ktstr`, and what its `test` adds to plain nextest
     Command,
@@ -43,8 +45,8 @@ pub fn run(bench: &Bench) -> Result<()> {
         return in_release();
     }
     match bench {
-        Bench::Boot => boot::run(),
-        Bench::BootInside { initrd } => kvm::inside(initrd),
+        Bench::Boot(options) => boot::run(options),
+        Bench::BootInside { initrd, runs } => kvm::inside(initrd, *runs),
         Bench::Command => command::run(),
         Bench::Budget => budget::run(),
         Bench::List => list::run(),

@@ -107,6 +107,9 @@ fn evidence(
     if !record.scheduler_log.is_empty() {
         block(out, "The scheduler's last lines", &record.scheduler_log.join("\n"))?;
     }
+    if !record.kernel_splat.is_empty() {
+        block(out, "The kernel's complaint", &record.kernel_splat.join("\n"))?;
+    }
     if !record.console_tail.is_empty() {
         block(out, "The console's last lines", &record.console_tail)?;
     }
@@ -147,6 +150,10 @@ fn facts(out: &mut String, record: &SidecarRecord, path: &Path, root: &Path) -> 
         _ => Ok(()),
     };
     fact("record", Some(&shown(path, root)))?;
+    fact(
+        "trace, for ui.perfetto.dev",
+        record.trace.as_ref().map(|name| shown(&path.with_file_name(name), root)).as_deref(),
+    )?;
     fact("commit", record.project_commit.as_deref())?;
     fact("scheduler attached as", record.scheduler_ops.as_deref())?;
     fact("scheduler from", record.resolve_source.as_deref())?;
