@@ -43,6 +43,12 @@ impl Remote {
         Ok(())
     }
 
+    /// Lets the machine run without a debugger.
+    pub fn leave(mut self) {
+        // Where the stub is gone, so is the machine.
+        let _ = self.ask("D");
+    }
+
     /// A command of QEMU's monitor; what it says.
     pub fn monitor(&mut self, command: &str) -> Result<String> {
         let hex: String = command.bytes().map(|b| format!("{b:02x}")).collect();
@@ -120,8 +126,8 @@ mod tests {
 
     #[test]
     fn a_command_s_words_come_in_pieces_and_are_put_together() {
-        let heard = with(b"+$O706f#d6$O7274#c4$OK#9a", |remote| assert_eq!(remote.monitor("i").unwrap(), "port"));
-        assert_eq!(String::from_utf8_lossy(&heard), "$qRcmd,69#cf+++");
+        let heard = with(b"+$O706f#52$O7274#23$OK#9a", |remote| assert_eq!(remote.monitor("i").unwrap(), "port"));
+        assert_eq!(String::from_utf8_lossy(&heard), "$qRcmd,69#92+++");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::attempt::{Draw, Level, Out, Ran, brief, drawn, short};
 use super::remote::Remote;
-use super::stop_at::{parse_instant, stop_at};
+use super::stop_at::{parse_instant, stop_at, timer_interrupt};
 use crate::find::{Selection, Test};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum as _;
@@ -73,7 +73,8 @@ pub fn run(command: &Replay) -> Result<ExitCode> {
     let ran = match (&command.gdb, command.at) {
         (Some(place), Some(at)) => {
             let stopped = |at: Duration| invite(&format!("QEMU waits at {:.6} s of its time", at.as_secs_f64()), place);
-            driven(run, &Driver { place, kernel: &kernel.image, at }, &stopped)?
+            let interrupt = timer_interrupt(&kernel.image)?;
+            driven(run, &Driver { place, interrupt, at }, &stopped)?
         }
         (Some(place), None) => {
             invite("QEMU waits before the first instruction", place);
@@ -118,7 +119,7 @@ pub fn run(command: &Replay) -> Result<ExitCode> {
 /// Where to stop a machine, and whose.
 struct Driver<'a> {
     place: &'a str,
-    kernel: &'a Path,
+    interrupt: u64,
     at: Duration,
 }
 
@@ -134,11 +135,18 @@ fn driven(run: impl FnOnce() -> Result<Ran>, driver: &Driver<'_>, stopped: &(dyn
                     None => std::thread::sleep(LISTENS_SOON),
                 }
             };
-            let at = stop_at(&mut remote, driver.kernel, driver.at)?;
-            // The machine stands still as long as nobody says otherwise; the next debugger finds it so.
-            drop(remote);
-            stopped(at);
-            Ok(())
+            match stop_at(&mut remote, driver.interrupt, driver.at) {
+                Ok(at) => {
+                    // The machine stands still as long as nobody says otherwise; the next debugger finds it so.
+                    drop(remote);
+                    stopped(at);
+                    Ok(())
+                }
+                Err(e) => {
+                    remote.leave();
+                    Err(e)
+                }
+            }
         });
         let ran = run();
         over.store(true, Relaxed);

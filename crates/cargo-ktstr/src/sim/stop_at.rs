@@ -11,8 +11,9 @@ use std::time::Duration;
 
 /// Vector of the local timer's interrupt (kernel: arch/x86/include/asm/irq_vectors.h, `LOCAL_TIMER_VECTOR`).
 const TIMER_VECTOR: u32 = 0xec;
-/// Code segment of the kernel (`__KERNEL_CS`), and the kind of gate: interrupt, present (arch/x86/kernel/idt.c, `INTG`).
-const KERNEL_GATE: [u8; 4] = [0x10, 0x00, 0x00, 0x8e];
+/// What follows it in an entry, before the address: code segment of the kernel (`__KERNEL_CS`), kind of gate (interrupt,
+/// present), padding (arch/x86/include/asm/desc_defs.h, `struct idt_data`; arch/x86/kernel/idt.c, `INTG`).
+const KERNEL_GATE: [u8; 12] = [0x10, 0, 0, 0, 0x00, 0x8e, 0, 0, 0, 0, 0, 0];
 /// Where the kernel's own addresses begin (`__START_KERNEL_map`).
 const KERNEL_BEGINS: u64 = 0xffff_ffff_8000_0000;
 /// I/O port of the ACPI timer of q35 (QEMU: `ICH9_PMIO` and 8).
@@ -21,23 +22,30 @@ const TIMER_PORT: u16 = 0x608;
 const TIMER_HZ: u64 = 3_579_545;
 const TIMER_MASK: u64 = 0xff_ffff;
 
+/// Where the timer's interrupt begins in a kernel.
+///
+/// # Errors
+/// An image that does not say so: a compressed one.
+pub fn timer_interrupt(kernel: &Path) -> Result<u64> {
+    let image = std::fs::read(kernel).with_context(|| format!("failed to read {}", kernel.display()))?;
+    timer_entry(&image).with_context(|| {
+        format!("{} does not say where its timer's interrupt begins; --at needs a plain vmlinux", kernel.display())
+    })
+}
+
 /// Runs the machine behind `remote` up to the first timer interrupt at or after `at`, counted from power-on; the answer is when
 /// that was.
 ///
 /// # Errors
 /// A machine that ends before, a debugger's stub that answers otherwise than QEMU's.
-pub fn stop_at(remote: &mut Remote, kernel: &Path, at: Duration) -> Result<Duration> {
-    let image = std::fs::read(kernel).with_context(|| format!("failed to read {}", kernel.display()))?;
-    let entry = timer_entry(&image).with_context(|| {
-        format!("{} does not say where its timer's interrupt begins; --at needs a plain vmlinux", kernel.display())
-    })?;
+pub fn stop_at(remote: &mut Remote, interrupt: u64, at: Duration) -> Result<Duration> {
     let mut clock = Clock::default();
-    remote.breakpoint(entry, true)?;
+    remote.breakpoint(interrupt, true)?;
     loop {
         remote.go_on().with_context(|| format!("the machine ended before {:.3} s of its time", at.as_secs_f64()))?;
         let now = clock.read(timer(&remote.monitor(&format!("i /xw {TIMER_PORT:#x}"))?)?);
         if now >= at {
-            remote.breakpoint(entry, false)?;
+            remote.breakpoint(interrupt, false)?;
             return Ok(now);
         }
     }
@@ -116,8 +124,7 @@ mod tests {
 
     #[test]
     fn the_timer_s_entry_is_found_once_or_not_at_all() {
-        let entry =
-            |vector: u8, address: u64| [&[vector, 0, 0, 0, 0x10, 0, 0, 0x8e][..], &address.to_le_bytes()].concat();
+        let entry = |vector: u8, address: u64| [&[vector, 0, 0, 0][..], &KERNEL_GATE, &address.to_le_bytes()].concat();
         let image = |entries: &[Vec<u8>]| [&[1, 2, 3][..], &entries.concat()].concat();
         let address = 0xffff_ffff_8120_0abc;
         assert_eq!(timer_entry(&image(&[entry(0xeb, address + 1), entry(0xec, address)])).unwrap(), address);
