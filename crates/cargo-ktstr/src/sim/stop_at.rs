@@ -108,6 +108,8 @@ pub fn parse_instant(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::{UnixListener, UnixStream};
 
     proptest! {
         #[test]
@@ -120,6 +122,68 @@ mod tests {
                 prop_assert!((read.as_secs_f64() - ticks as f64 / 3_579_545.0).abs() < 1e-6);
             }
         }
+    }
+
+    /// A stub whose machine stops once in so many ticks of its timer; it ends with the last of `stops`.
+    fn stub(listener: UnixListener, stops: u64, ticks: u64) {
+        let (mut stream, _) = listener.accept().unwrap();
+        let say = |stream: &mut UnixStream, body: &str| {
+            let sum = body.bytes().fold(0u8, u8::wrapping_add);
+            write!(stream, "+${body}#{sum:02x}").unwrap();
+        };
+        let (mut heard, mut now) = (String::new(), 0);
+        let mut bytes = stream.try_clone().unwrap().bytes();
+        while let Some(Ok(byte)) = bytes.next() {
+            heard.push(char::from(byte));
+            // Up to the packet's end, whose checksum is two digits that nothing here looks at.
+            let Some((_, body)) = heard
+                .trim_end_matches(|c: char| c.is_ascii_hexdigit())
+                .strip_suffix('#')
+                .and_then(|h| h.split_once('$'))
+            else {
+                continue;
+            };
+            match body {
+                "c" if now == stops * ticks => return,
+                "c" => {
+                    now += ticks;
+                    say(&mut stream, "T05thread:01;");
+                }
+                body if body.starts_with("qRcmd") => {
+                    let line = format!("port[0x0608] = {:#010x}\r\n", now & TIMER_MASK);
+                    let hex: String = line.bytes().map(|b| format!("{b:02x}")).collect();
+                    say(&mut stream, &format!("O{hex}"));
+                    say(&mut stream, "OK");
+                }
+                _ => say(&mut stream, "OK"),
+            }
+            heard.clear();
+        }
+    }
+
+    #[test]
+    fn a_machine_stops_at_the_first_interrupt_from_the_instant_on_and_one_that_ends_before_is_an_error() {
+        // 4 ms from stop to stop, 10 s in all: the timer's bits are used up twice.
+        const TICKS: u64 = 14_318;
+        let dir = tempfile::tempdir().unwrap();
+        let run = |at: Duration| {
+            let place = dir.path().join("stub");
+            let listener = UnixListener::bind(&place).unwrap();
+            let machine = std::thread::spawn(move || stub(listener, 2500, TICKS));
+            let mut remote = Remote::connect(place.to_str().unwrap()).unwrap();
+            let stopped = stop_at(&mut remote, 0xffff_ffff_8100_0000, at);
+            drop(remote);
+            machine.join().unwrap();
+            std::fs::remove_file(&place).unwrap();
+            stopped
+        };
+        for ms in [0, 131, 5000, 9900] {
+            let at = Duration::from_millis(ms);
+            let late = run(at).unwrap().saturating_sub(at);
+            assert!(late <= Duration::from_micros(4001), "{late:?} late");
+        }
+        let why = format!("{:#}", run(Duration::from_secs(11)).unwrap_err());
+        assert!(why.contains("the machine ended before 11.000 s of its time"), "{why}");
     }
 
     #[test]
