@@ -5,7 +5,9 @@ mod ci;
 mod conformance;
 mod demo;
 mod fuzz;
+mod kernel_source;
 mod lab;
+mod manifests;
 mod matrix;
 mod report_check;
 mod scenarios;
@@ -58,6 +60,10 @@ enum Verb {
     Bench(bench::Bench),
     /// Open the sample report in a browser, at two widths and in two colour schemes
     ReportCheck(report_check::ReportCheck),
+    /// Build a real source tree by `cargo ktstr kernel build`, and boot it
+    KernelSource(kernel_source::KernelSource),
+    /// Hold what `shard plan` writes against the engines' published schemas
+    Manifests,
     /// Ask scipy for the answers that the comparison is held against
     Statistics,
     /// Run the vectors of a directory against the crates
@@ -90,6 +96,8 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Simulations(options) => simulations::simulations(options),
         Verb::Bench(bench) => bench::run(bench),
         Verb::ReportCheck(options) => report_check::report_check(options),
+        Verb::KernelSource(options) => kernel_source::kernel_source(options),
+        Verb::Manifests => manifests::manifests(),
         Verb::Statistics => statistics::statistics(),
         Verb::Conformance { dir } => {
             ensure!(conformance::run(dir)?, "conformance vectors failed");

@@ -45,6 +45,10 @@ pub const VARIABLES: &[Variable] = &[
         "where a scheduler of the workspace does not build, an older binary stands in; the record says so",
     ),
     var("KTSTR_BUDGET_SECS", "list only the tests that cover most in so many seconds"),
+    var(
+        "KTSTR_LIST_NOTES_DIR",
+        "directory where listings leave their warnings and what a budget chose, for whoever started nextest",
+    ),
     var("KTSTR_CARGO_TEST_MODE", "base names only, no warning about lost variants"),
     var("KTSTR_NO_SKIP_MODE", "presence, even empty: what would be skipped fails"),
     var("KTSTR_NO_PERF_MODE", "skip tests in performance mode"),
@@ -84,6 +88,8 @@ pub struct Settings {
     pub overcommit: Result<f64, String>,
     /// `KTSTR_BUDGET_SECS`, unparsed.
     pub budget: Option<String>,
+    /// `KTSTR_LIST_NOTES_DIR`.
+    pub list_notes_dir: Option<PathBuf>,
     /// `KTSTR_CARGO_TEST_MODE`.
     pub cargo_test_mode: bool,
     /// `KTSTR_NO_SKIP_MODE`.
@@ -144,6 +150,7 @@ impl Settings {
             overcommit: ktstr_topology::parse_overcommit(text("KTSTR_OVERCOMMIT").as_deref())
                 .map_err(|e| e.to_string()),
             budget: text("KTSTR_BUDGET_SECS"),
+            list_notes_dir: path("KTSTR_LIST_NOTES_DIR"),
             cargo_test_mode: text("KTSTR_CARGO_TEST_MODE").is_some(),
             no_skip: get("KTSTR_NO_SKIP_MODE").is_some(),
             no_perf_mode: text("KTSTR_NO_PERF_MODE").is_some(),

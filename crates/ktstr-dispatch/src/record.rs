@@ -31,6 +31,8 @@ pub struct Outline<'a> {
     pub decision: &'a Decision,
     /// When it began.
     pub started: SystemTime,
+    /// The session runs on several kernels.
+    pub several_kernels: bool,
 }
 
 /// Writes the record and says where.
@@ -44,6 +46,11 @@ pub fn write(outline: &Outline<'_>) -> Result<PathBuf> {
         runs_root: path_of("KTSTR_RUNS_ROOT"),
         target_dir: target_dir(),
         kernel: record.kernel_label.clone().unwrap_or_else(|| "no-kernel".to_owned()),
+        kernel_dir: record
+            .kernel_label
+            .as_ref()
+            .filter(|_| outline.several_kernels)
+            .map(|label| ktstr_kernel::sanitize_kernel_label(label).as_str().to_owned()),
         commit: record.project_commit.clone().unwrap_or_else(|| "no-commit".to_owned()),
         epoch: std::env::var("KTSTR_RUN_EPOCH").ok().filter(|e| !e.is_empty()),
     })?;
@@ -63,6 +70,7 @@ fn record_of(o: &Outline<'_>) -> SidecarRecord {
     let mut record =
         SidecarRecord::new(o.entry.name, &o.topology.to_string(), o.entry.scheduler.name, o.decision.verdict());
     record.preset = o.preset.map(str::to_owned);
+    record.binary = std::env::var("NEXTEST_BINARY_ID").ok();
     record.message = o.decision.message().to_owned();
     record.expected_failure = o.entry.expect_err;
     record.started_unix_s = o.started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());

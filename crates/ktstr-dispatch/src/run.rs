@@ -127,6 +127,7 @@ fn conclude(request: &Request, settings: &Settings) -> Decision {
         result: &result,
         decision: &decision,
         started,
+        several_kernels: settings.kernels.len() > 1,
     };
     match write(&outline) {
         Ok(path) => eprintln!("ktstr: record: {}", path.display()),

@@ -14,6 +14,7 @@ pub mod dmesg;
 pub mod kmsg;
 mod monitor;
 mod payload;
+pub mod profile;
 mod random;
 mod report;
 mod run;

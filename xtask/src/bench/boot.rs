@@ -4,6 +4,7 @@ use super::{kvm, median, seconds, virtme};
 use crate::demo::{self, DEFAULT_KERNEL};
 use crate::step::{self, cargo, workspace_root};
 use anyhow::{Context as _, Result, bail, ensure};
+use clap::{Args, ValueEnum};
 use ktstr_vmm::initramfs::cpio;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,14 +17,39 @@ const VIRTME_PAIRS: usize = 3;
 const LIMIT: f64 = 1.3;
 /// The kernel's words of both, but for the channel's.
 pub const CMDLINE: &str = "console=ttyS0 panic=-1 oops=panic reboot=t tsc=reliable no_timer_check i8042.noaux i8042.nokbd \
-                       random.trust_cpu=on quiet";
+                       random.trust_cpu=on cryptomgr.notests=1 quiet";
+
+/// What to measure, and how often.
+#[derive(Args, Debug)]
+pub struct Boot {
+    /// Only under this accelerator: tcg here, kvm in the lab
+    #[arg(long)]
+    accel: Option<Under>,
+    /// Runs of each monitor on KVM
+    #[arg(long, default_value_t = kvm::RUNS)]
+    runs: usize,
+}
+
+/// Where the machines run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Under {
+    /// On this machine
+    Tcg,
+    /// In the lab
+    Kvm,
+}
 
 /// Measures on 2 CPUs and 512 MiB: under TCG here, and on KVM in the lab.
-pub fn run() -> Result<()> {
+pub fn run(options: &Boot) -> Result<()> {
     step::run(&mut cargo(&["build", "--quiet", "--locked", "--package", "fault-tests", "--bins"]))?;
     let dir = tempfile::tempdir()?;
-    under_tcg(dir.path())?;
-    kvm::run(&trivial_initrd(dir.path())?)
+    if options.accel != Some(Under::Kvm) {
+        under_tcg(dir.path())?;
+    }
+    if options.accel != Some(Under::Tcg) {
+        kvm::run(&trivial_initrd(dir.path())?, options.runs)?;
+    }
+    Ok(())
 }
 
 fn under_tcg(dir: &Path) -> Result<()> {

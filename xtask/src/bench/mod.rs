@@ -2,6 +2,7 @@
 
 mod boot;
 mod budget;
+mod command;
 mod kvm;
 mod list;
 mod records;
@@ -20,13 +21,17 @@ use std::time::Instant;
 #[derive(Subcommand, Debug)]
 pub enum Bench {
     /// A whole test against QEMU with the same kernel: under TCG here, on KVM in the lab
-    Boot,
+    Boot(boot::Boot),
     /// What `boot` runs inside the lab
     #[command(hide = true)]
     BootInside {
         /// Initramfs whose init powers off
         initrd: PathBuf,
+        /// Runs of each monitor
+        runs: usize,
     },
+    /// Start-up of `cargo ktstr`, and what its `test` adds to plain nextest
+    Command,
     /// 1,000,000 candidates through the budget's selection
     Budget,
     /// Listing 1,000 tests × 25 presets × 4 kernels against one write of the same bytes
@@ -45,8 +50,9 @@ pub fn run(bench: &Bench) -> Result<()> {
         return in_release();
     }
     match bench {
-        Bench::Boot => boot::run(),
-        Bench::BootInside { initrd } => kvm::inside(initrd),
+        Bench::Boot(options) => boot::run(options),
+        Bench::BootInside { initrd, runs } => kvm::inside(initrd, *runs),
+        Bench::Command => command::run(),
         Bench::Budget => budget::run(),
         Bench::List => list::run(),
         Bench::Worker => worker::run(),
