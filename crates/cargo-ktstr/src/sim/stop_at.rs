@@ -108,7 +108,7 @@ pub fn parse_instant(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::io::{Read as _, Write as _};
+    use std::io::{BufReader, Read as _, Write as _};
     use std::os::unix::net::{UnixListener, UnixStream};
 
     proptest! {
@@ -125,14 +125,14 @@ mod tests {
     }
 
     /// A stub whose machine stops once in so many ticks of its timer; it ends with the last of `stops`.
-    fn stub(listener: UnixListener, stops: u64, ticks: u64) {
+    fn stub(listener: &UnixListener, stops: u64, ticks: u64) {
         let (mut stream, _) = listener.accept().unwrap();
         let say = |stream: &mut UnixStream, body: &str| {
             let sum = body.bytes().fold(0u8, u8::wrapping_add);
             write!(stream, "+${body}#{sum:02x}").unwrap();
         };
         let (mut heard, mut now) = (String::new(), 0);
-        let mut bytes = stream.try_clone().unwrap().bytes();
+        let mut bytes = BufReader::new(stream.try_clone().unwrap()).bytes();
         while let Some(Ok(byte)) = bytes.next() {
             heard.push(char::from(byte));
             // Up to the packet's end, whose checksum is two digits that nothing here looks at.
@@ -169,7 +169,7 @@ mod tests {
         let run = |at: Duration| {
             let place = dir.path().join("stub");
             let listener = UnixListener::bind(&place).unwrap();
-            let machine = std::thread::spawn(move || stub(listener, 2500, TICKS));
+            let machine = std::thread::spawn(move || stub(&listener, 2500, TICKS));
             let mut remote = Remote::connect(place.to_str().unwrap()).unwrap();
             let stopped = stop_at(&mut remote, 0xffff_ffff_8100_0000, at);
             drop(remote);
