@@ -163,7 +163,7 @@ fn perturbed(params: &GuestParams, body: TestBody, control: &Arc<SchedulerContro
     let plan = params.chaos.plan_on(&params.topology, Duration::from_millis(params.duration_ms));
     let perturbers = Perturbers::start(&plan)?;
     let report = call(params, body, control);
-    drop(perturbers);
+    perturbers.end()?;
     Ok(report)
 }
 
