@@ -6,12 +6,15 @@ mod conformance;
 mod demo;
 mod fuzz;
 mod grid;
+mod kernel_source;
 mod lab;
+mod manifests;
 mod matrix;
 mod pairs;
 mod report_check;
 mod scenarios;
 mod setup;
+mod simulations;
 mod statistics;
 mod step;
 mod topologies;
@@ -53,11 +56,17 @@ enum Verb {
     TopologiesInside(topologies::Topologies),
     /// Run every canned scenario under some schedulers on some topologies
     Scenarios(scenarios::Scenarios),
+    /// Run tests under some schedulers on some topologies many times in simulation, and compare the digests
+    Simulations(simulations::Simulations),
     /// Measure what was promised
     #[command(subcommand)]
     Bench(bench::Bench),
     /// Open the sample report in a browser, at two widths and in two colour schemes
     ReportCheck(report_check::ReportCheck),
+    /// Build a real source tree by `cargo ktstr kernel build`, and boot it
+    KernelSource(kernel_source::KernelSource),
+    /// Hold what `shard plan` writes against the engines' published schemas
+    Manifests,
     /// Ask scipy for the answers that the comparison is held against
     Statistics,
     /// Run schedulers × kernels × topologies × repeats, and write the report
@@ -93,8 +102,11 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Topologies(options) => topologies::topologies(options),
         Verb::TopologiesInside(options) => topologies::inside(options),
         Verb::Scenarios(options) => scenarios::scenarios(options),
+        Verb::Simulations(options) => simulations::simulations(options),
         Verb::Bench(bench) => bench::run(bench),
         Verb::ReportCheck(options) => report_check::report_check(options),
+        Verb::KernelSource(options) => kernel_source::kernel_source(options),
+        Verb::Manifests => manifests::manifests(),
         Verb::Statistics => statistics::statistics(),
         Verb::Grid(options) => grid::grid(options),
         Verb::Pairs(options) => pairs::pairs(options),

@@ -19,7 +19,7 @@ pub struct Affected {
 
 /// Runs it.
 pub fn run(affected: &Affected) -> Result<ExitCode> {
-    let declared = declared(&binaries(None)?)?;
+    let declared = declared(&binaries(&[])?)?;
     let workspace = Workspace::read(&metadata(&[], false)?)?;
     let found = match changed_files(&affected.base, &workspace.root) {
         Ok(files) => workspace.touched(&files).map(|packages| select(&workspace, &declared, &packages)),
@@ -121,7 +121,7 @@ impl Workspace {
             let owner = self
                 .packages
                 .iter()
-                .filter(|(_, p)| file.starts_with(&p.dir) && p.dir != self.root)
+                .filter(|(_, p)| if p.dir == self.root { built_of(&self.root, file) } else { file.starts_with(&p.dir) })
                 .max_by_key(|(_, p)| p.dir.components().count());
             match owner {
                 Some((name, _)) => touched.insert(name.as_str()),
@@ -151,6 +151,14 @@ impl Workspace {
         let found = self.packages.iter().find(|(name, p)| *name == file || p.binaries.contains(file));
         found.map(|(name, _)| name.as_str())
     }
+}
+
+/// Where cargo looks for a package's own sources; what else lies in the workspace's root is everybody's.
+const SOURCES: [&str; 5] = ["src", "tests", "benches", "examples", "build.rs"];
+
+fn built_of(root: &Path, file: &Path) -> bool {
+    let inside = file.strip_prefix(root).ok().and_then(|inside| inside.components().next());
+    inside.is_some_and(|first| SOURCES.iter().any(|name| first.as_os_str() == *name))
 }
 
 /// Schedulers whose program, or whose declaring tests, are made of a touched package.
@@ -207,6 +215,15 @@ mod tests {
     #[test]
     fn a_file_of_no_package_widens_to_all() {
         assert!(affected(&["/w/scx-a/src/main.rs", "/w/Cargo.lock"]).unwrap_err().contains("Cargo.lock"));
+    }
+
+    #[test]
+    fn a_package_in_the_workspace_s_root_owns_its_sources_and_not_what_all_share() {
+        let package = json!({"name": "only", "manifest_path": "/w/Cargo.toml", "targets": [], "dependencies": []});
+        let workspace = Workspace::read(&json!({"workspace_root": "/w", "packages": [package]})).unwrap();
+        let touched = |file: &str| workspace.touched(&[PathBuf::from(file)]).map(|t| t.into_iter().collect::<Vec<_>>());
+        assert_eq!(touched("/w/tests/sched.rs").unwrap(), ["only"]);
+        assert!(touched("/w/Cargo.lock").is_err() && touched("/w/.cargo/config.toml").is_err());
     }
 
     #[test]

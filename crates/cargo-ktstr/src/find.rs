@@ -1,10 +1,10 @@
 //! The workspace's tests: built by cargo, asked for their names, found by what a person calls them.
 
+use crate::cargo::{self, Binary};
 use anyhow::{Context as _, Result, bail, ensure};
 use ktstr_kernel::Progress;
 use std::collections::BTreeSet;
-use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// Prefix of base tests.
@@ -20,16 +20,9 @@ pub struct Selection {
     /// Take this test binary and build nothing; may be repeated
     #[arg(long = "binary", value_name = "PATH")]
     binaries: Vec<PathBuf>,
-    /// For `cargo test --no-run`: `-- -p my-tests --release`
-    #[arg(last = true, value_name = "CARGO ARGS")]
-    cargo_args: Vec<String>,
-}
-
-/// A test binary, and the directory its tests run in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Binary {
-    pub path: PathBuf,
-    pub dir: PathBuf,
+    /// For nextest, which builds and lists: `-- -p my-tests --release`
+    #[arg(last = true, value_name = "NEXTEST ARGS")]
+    passed_on: Vec<String>,
 }
 
 /// One test as its binary knows it.
@@ -40,29 +33,18 @@ pub struct Test {
     pub name: String,
 }
 
-impl Binary {
-    /// Its name, without what cargo adds to tell builds apart.
-    pub fn stem(&self) -> &str {
-        let name = self.path.file_name().and_then(|n| n.to_str()).unwrap_or("binary");
-        match name.rsplit_once('-') {
-            Some((stem, hash)) if hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => stem,
-            _ => name,
-        }
-    }
-}
-
 impl Selection {
-    /// The binaries; what cargo has to say goes to standard error.
+    /// The binaries that link the harness; what cargo has to say goes to standard error.
     pub fn binaries(&self, progress: &dyn Progress) -> Result<Vec<Binary>> {
         if self.binaries.is_empty() {
             progress.step("building the tests");
-            return build(&self.cargo_args);
+            return cargo::binaries(&self.passed_on);
         }
-        ensure!(self.cargo_args.is_empty(), "--binary builds nothing: leave out what is behind `--`");
+        ensure!(self.passed_on.is_empty(), "--binary builds nothing: leave out what is behind `--`");
         let dir = std::env::current_dir().context("there is no working directory")?;
         let one = |path: &PathBuf| {
             let path = path.canonicalize().with_context(|| format!("no test binary {}", path.display()))?;
-            Ok(Binary { path, dir: dir.clone() })
+            Ok(Binary { id: path.display().to_string(), package: String::new(), path, dir: dir.clone() })
         };
         self.binaries.iter().map(one).collect()
     }
@@ -116,36 +98,6 @@ fn refuse_kernel_list() -> Result<()> {
         "KTSTR_KERNEL_LIST names {kernels} kernels, and a simulated run is on one: unset it, and set KTSTR_KERNEL"
     );
     Ok(())
-}
-
-fn build(args: &[String]) -> Result<Vec<Binary>> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["test", "--no-run", "--message-format", "json-render-diagnostics"]);
-    if !std::io::stderr().is_terminal() {
-        command.arg("--quiet");
-    }
-    let output = command
-        .args(args)
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .context("failed to start cargo: is it in PATH?")?;
-    ensure!(output.status.success(), "`cargo test --no-run` failed; what it said is above");
-    Ok(artifacts(&String::from_utf8_lossy(&output.stdout)))
-}
-
-/// The test binaries in cargo's messages (cargo: "External tools", JSON messages).
-fn artifacts(messages: &str) -> Vec<Binary> {
-    let one = |line: &str| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        let executable = message.get("executable")?.as_str()?;
-        let manifest = Path::new(message.get("manifest_path")?.as_str()?);
-        message["profile"]["test"]
-            .as_bool()?
-            .then(|| Some(Binary { path: executable.into(), dir: manifest.parent()?.to_owned() }))?
-    };
-    messages.lines().filter_map(one).collect()
 }
 
 fn list(binary: &Binary) -> Result<Vec<Test>> {
@@ -202,7 +154,8 @@ mod tests {
     use super::*;
 
     fn test(binary: &str, name: &str) -> Test {
-        Test { binary: Binary { path: binary.into(), dir: "/".into() }, name: name.into() }
+        let binary = Binary { id: binary.into(), package: String::new(), path: binary.into(), dir: "/".into() };
+        Test { binary, name: name.into() }
     }
 
     fn names(found: &[Test]) -> Vec<&str> {
@@ -220,24 +173,5 @@ mod tests {
         assert_eq!(pick(&[]).unwrap().len(), 3);
         let error = pick(&["c"]).unwrap_err().to_string();
         assert!(error.contains("no test `c`") && error.contains("a, b"), "{error}");
-    }
-
-    #[test]
-    fn a_binary_is_called_what_its_target_is() {
-        let stem = |path: &str| test(path, "ktstr/a").binary.stem().to_owned();
-        assert_eq!(stem("/t/deps/first-0123456789abcdef"), "first");
-        assert_eq!((stem("/t/two-words"), stem("/t/fixture")), ("two-words".into(), "fixture".into()));
-    }
-
-    #[test]
-    fn only_binaries_built_as_tests_are_taken_from_cargo_s_messages() {
-        let line = |executable: &str, test: bool| {
-            serde_json::json!({"reason": "compiler-artifact", "manifest_path": "/p/Cargo.toml", "executable": executable,
-                "profile": {"test": test}})
-            .to_string()
-        };
-        let messages = [line("/t/deps/a-1", true), line("/t/b", false), r#"{"reason":"build-finished"}"#.into()];
-        let found = artifacts(&messages.join("\n"));
-        assert_eq!(found, [Binary { path: "/t/deps/a-1".into(), dir: "/p".into() }]);
     }
 }

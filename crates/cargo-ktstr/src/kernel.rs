@@ -5,20 +5,37 @@ use clap::Subcommand;
 use ktstr_kernel::cache::{Cache, CacheEntry};
 use ktstr_kernel::{Console, KernelId, decompose_version_for_compare, fetch};
 use serde_json::json;
+use std::path::PathBuf;
 
 /// Kernels in the cache and in the distribution's archive.
 #[derive(Subcommand)]
 pub enum Kernel {
     /// Take a stock kernel from the machine's package mirror into the cache
     #[command(
-        after_help = "Examples:\n  cargo ktstr kernel fetch            the newest with sched_ext\n  cargo ktstr kernel fetch 6.18       the newest 6.18.x\n  cargo ktstr kernel fetch 6.18..7.3  the newest of a range\n  cargo ktstr kernel fetch ./linux-image-6.18.deb\n  cargo ktstr kernel fetch --list"
+        after_help = "Examples:\n  cargo ktstr kernel fetch            the newest with sched_ext\n  cargo ktstr kernel fetch 6.18       the newest 6.18.x\n  cargo ktstr kernel fetch 6.18..7.3  the newest of a range\n  cargo ktstr kernel fetch 6.18 7.3   both, at once\n  cargo ktstr kernel fetch ./linux-image-6.18.deb\n  cargo ktstr kernel fetch --list\n\nA fetch that was interrupted goes on where it was. Exit codes: 0 all are there, 1 one is not."
     )]
     Fetch {
-        /// Version, range, `debian-backports` or a .deb file
-        request: Option<String>,
+        /// Versions, ranges, `debian-backports` or .deb files; several are fetched at once. The newest when left out
+        #[arg(value_name = "REQUEST")]
+        requests: Vec<String>,
         /// Show what can be had instead
         #[arg(long)]
         list: bool,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Build a kernel from a source tree into the cache
+    #[command(
+        after_help = "Examples:\n  cargo ktstr kernel build --source ~/linux\n  cargo ktstr kernel build --source ~/linux --config debug.config\n\nThe tree's own .config is used, or defconfig with what the harness needs where it has none; a fragment is added to a copy. Its directory is printed, for --kernel."
+    )]
+    Build {
+        /// The directory that holds the kernel's Makefile
+        #[arg(long, value_name = "DIR")]
+        source: PathBuf,
+        /// Lines to add to the configuration; one that the tree does not take is an error
+        #[arg(long, value_name = "FRAGMENT")]
+        config: Option<PathBuf>,
         /// For machines
         #[arg(long)]
         json: bool,
@@ -49,11 +66,18 @@ pub enum Kernel {
 pub fn run(command: &Kernel) -> Result<()> {
     match command {
         Kernel::Fetch { list: true, json, .. } => offered(*json),
-        Kernel::Fetch { request, json, .. } => {
+        Kernel::Fetch { requests, json, .. } => fetch_all(requests, *json),
+        Kernel::Build { source, config, json } => {
             let progress = Console::new();
-            let entry = fetch::fetch(request.as_deref().unwrap_or_default(), &progress);
+            // make's own words would be drawn over a bar, and it has no end that is known.
             progress.finish();
-            show(&entry?, *json);
+            let entry = ktstr_kernel::build(source, config.as_deref(), &progress)?;
+            if !entry.metadata().sched_ext {
+                eprintln!(
+                    "ktstr: WARNING: this kernel has no sched_ext; CONFIG_SCHED_CLASS_EXT=y in a fragment adds it"
+                );
+            }
+            show(&entry, *json);
             Ok(())
         }
         Kernel::List { json } => cached(*json),
@@ -76,6 +100,29 @@ pub fn run(command: &Kernel) -> Result<()> {
     }
 }
 
+/// All at once; what can be had is had, and the first that cannot is the answer.
+fn fetch_all(requests: &[String], as_json: bool) -> Result<()> {
+    let newest = [String::new()];
+    let requests = if requests.is_empty() { &newest[..] } else { requests };
+    let progress = Console::new();
+    let fetched: Vec<_> = std::thread::scope(|scope| {
+        let progress = &progress;
+        let running: Vec<_> =
+            requests.iter().map(|request| scope.spawn(move || fetch::fetch(request, progress))).collect();
+        running.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    progress.finish();
+    let mut failed = Vec::new();
+    for (request, entry) in requests.iter().zip(fetched) {
+        match entry {
+            Ok(entry) => show(&entry, as_json),
+            Err(e) if requests.len() == 1 => return Err(e.into()),
+            Err(e) => failed.push(format!("{request}: {e}")),
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { bail!("{}", failed.join("\n")) }
+}
+
 fn offered(as_json: bool) -> Result<()> {
     let progress = Console::new();
     let listed = fetch::list(&progress);
@@ -94,7 +141,8 @@ fn offered(as_json: bool) -> Result<()> {
             );
         } else {
             let cached = if k.cached { "cached" } else { "" };
-            println!("{:<12} {:<20} sched_ext: {sched_ext:<13} {cached}", k.version, k.suite);
+            let line = format!("{:<12} {:<20} sched_ext: {sched_ext:<13} {cached}", k.version, k.suite);
+            println!("{}", line.trim_end());
         }
     }
     Ok(())

@@ -75,7 +75,7 @@ fn from_path(path: &Path) -> Result<Kernel> {
 }
 
 fn cached(entry: &CacheEntry) -> Kernel {
-    Kernel { label: entry.metadata().version.clone(), path: entry.dir().to_owned() }
+    Kernel { label: entry.label().to_owned(), path: entry.dir().to_owned() }
 }
 
 fn fetched(text: &str) -> Result<Kernel> {

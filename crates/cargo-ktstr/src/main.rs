@@ -4,12 +4,14 @@ mod affected;
 mod cargo;
 mod cleanup;
 mod completions;
+mod coverage;
 mod doctor;
 mod export;
 mod find;
 mod kernel;
 mod kernels;
 mod locks;
+mod names;
 mod paths;
 mod perf_delta;
 mod replay;
@@ -57,6 +59,12 @@ enum Command {
         after_help = "Examples:\n  cargo ktstr test --kernel 6.18 -- -p first-test\n  cargo ktstr test --kernel 6.16..7.1 --gauntlet --overcommit 8\n\nExit codes: nextest's (0 passed, 4 no tests, 100 some failed)."
     )]
     Test(test::Test),
+    /// Run tests with coverage counted, in the guests too, as one lcov file
+    #[command(
+        visible_alias = "llvm-cov",
+        after_help = "Examples:\n  cargo ktstr coverage --kernel 6.18\n  cargo ktstr coverage --output cov.info -- -p first-test\n\nThe build is one of its own, in target/ktstr-coverage. Exit codes: nextest's, 1 when there is no report."
+    )]
+    Coverage(coverage::Coverage),
     /// Run again what failed last
     Replay(replay::Replay),
     /// Which declared schedulers a git diff touches, as JSON
@@ -79,7 +87,7 @@ enum Command {
     /// Past one machine: plan
     #[command(subcommand)]
     Shard(shard::Shard),
-    /// Stock kernels: fetch, list, path, clean
+    /// Kernels: fetch, build, list, path, clean
     #[command(subcommand)]
     Kernel(kernel::Kernel),
     /// Published schedulers: install, list
@@ -88,7 +96,7 @@ enum Command {
     /// Tests in virtual time, decided by a seed: run, check, search, replay
     #[command(subcommand)]
     Sim(sim::Sim),
-    /// What records say: list, show, summary, html, list-metrics, show-host
+    /// What records say: list, show, summary, html, list-metrics, show-host, merge
     #[command(subcommand)]
     Stats(stats::Stats),
     /// Compare two sets of records, figure by figure
@@ -118,6 +126,9 @@ fn main() -> ExitCode {
         shell::restore_when_orphaned();
         return ExitCode::SUCCESS;
     }
+    if std::env::var_os(coverage::WRAPPER).is_some() {
+        return coverage::rustc();
+    }
     let Cargo::Ktstr(ktstr) = Cargo::parse_from(words());
     match run(&ktstr.command) {
         Ok(code) => code,
@@ -141,6 +152,7 @@ fn run(command: &Command) -> Result<ExitCode> {
     let done = |result: Result<()>| result.map(|()| ExitCode::SUCCESS);
     match command {
         Command::Test(test) => test::run(test),
+        Command::Coverage(coverage) => coverage::run(coverage),
         Command::Replay(replay) => replay::run(replay),
         Command::Affected(affected) => affected::run(affected),
         Command::Verifier(verifier) => verifier::run(verifier),
@@ -150,7 +162,7 @@ fn run(command: &Command) -> Result<ExitCode> {
         Command::Kernel(kernel) => done(kernel::run(kernel)),
         Command::Scheduler(scheduler) => done(scheduler::run(scheduler)),
         Command::Sim(sim) => sim::run(sim),
-        Command::Stats(stats) => done(stats::run(stats)),
+        Command::Stats(stats) => stats::run(stats),
         Command::PerfDelta(options) => Ok(match perf_delta::run(options)? {
             Verdict::Pass | Verdict::Skip => ExitCode::SUCCESS,
             Verdict::Fail => ExitCode::from(1),

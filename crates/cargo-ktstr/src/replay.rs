@@ -1,10 +1,10 @@
 //! `cargo ktstr replay`: what failed last, again.
 
 use crate::kernels::{self, Kernel};
+use crate::names::{TestId, filter, test_of};
 use crate::test::{self, Test};
 use crate::{cargo, session};
 use anyhow::{Context as _, Result, bail};
-use ktstr_kernel::sanitize_kernel_label;
 use ktstr_sidecar::SidecarRecord;
 use ktstr_verdict::Verdict;
 use std::collections::BTreeSet;
@@ -45,16 +45,26 @@ pub fn run(replay: &Replay) -> Result<ExitCode> {
     }
     let kernels = if replay.kernel.is_empty() { kernels_of(&failed)? } else { kernels::resolve(&replay.kernel)? };
     let labels: Vec<&str> = kernels.iter().map(|k| k.label.as_str()).collect();
-    let names = if replay.kernel.is_empty() { names(&failed, &labels) } else { names_on_all(&failed, &labels) };
+    let again = if replay.kernel.is_empty() { tests(&failed, &labels) } else { tests_on_all(&failed, &labels) };
     if replay.dry_run {
-        names.iter().for_each(|name| println!("{name}"));
+        again.iter().for_each(|test| println!("{} {}", test.binary, test.name));
         return Ok(ExitCode::SUCCESS);
     }
     say_where(&failed);
-    let mut passed_on = vec!["-E".to_owned(), filter(&names)];
+    let mut passed_on = vec!["-E".to_owned(), filter(&again)];
+    if !says_when_to_stop(&replay.passed_on) {
+        // All of them have failed before: the first that does so again is no reason to leave the others out.
+        passed_on.push("--no-fail-fast".to_owned());
+    }
     passed_on.extend(replay.passed_on.iter().cloned());
     let test = Test { gauntlet: true, passed_on, ..Test::default() };
-    test::run_on(&Test { overcommit: overcommit(&failed), ..test }, &kernels)
+    test::run_on(&Test { overcommit: overcommit(&failed), ..test }, &kernels, |_| ())
+}
+
+fn says_when_to_stop(words: &[String]) -> bool {
+    words
+        .iter()
+        .any(|w| ["--fail-fast", "--ff", "--no-fail-fast", "--nff", "--max-fail"].iter().any(|f| w.starts_with(f)))
 }
 
 fn failed(record: &SidecarRecord) -> bool {
@@ -85,51 +95,29 @@ fn kernels_of(failed: &[&SidecarRecord]) -> Result<Vec<Kernel>> {
     kernels::resolve(&labels).context("the kernel of the failed runs is not at hand; say which by --kernel")
 }
 
-/// nextest's names for these runs; with several kernels each only on its own.
-fn names(failed: &[&SidecarRecord], labels: &[&str]) -> BTreeSet<String> {
+/// The tests of these runs; with several kernels each only on its own.
+fn tests(failed: &[&SidecarRecord], labels: &[&str]) -> BTreeSet<TestId> {
+    let several = labels.len() > 1;
     failed
         .iter()
         .flat_map(|record| match &record.kernel_label {
-            Some(label) if labels.len() > 1 => vec![format!("{}/{}", base(record), sanitize_kernel_label(label))],
             // A run that found no kernel did not get as far as its own.
-            None if labels.len() > 1 => on_each(record, labels),
-            _ => vec![base(record)],
+            None if several => on_each(record, labels),
+            _ => vec![test_of(record, several)],
         })
         .collect()
 }
 
-fn names_on_all(failed: &[&SidecarRecord], labels: &[&str]) -> BTreeSet<String> {
-    failed.iter().flat_map(|r| if labels.len() > 1 { on_each(r, labels) } else { vec![base(r)] }).collect()
+fn tests_on_all(failed: &[&SidecarRecord], labels: &[&str]) -> BTreeSet<TestId> {
+    failed.iter().flat_map(|r| if labels.len() > 1 { on_each(r, labels) } else { vec![test_of(r, false)] }).collect()
 }
 
 /// The bare name too: a host_only test never has a suffix.
-fn on_each(record: &SidecarRecord, labels: &[&str]) -> Vec<String> {
-    let bare = base(record);
-    let with = labels.iter().map(|label| format!("{bare}/{}", sanitize_kernel_label(label)));
-    with.chain([bare.clone()]).collect()
-}
-
-fn base(record: &SidecarRecord) -> String {
-    match &record.preset {
-        Some(preset) => format!("gauntlet/{}/{preset}", record.test_name),
-        None => format!("ktstr/{}", record.test_name),
-    }
-}
-
-/// Exactly these tests, in nextest's filter language, in which `)`, `,` and `\` are escaped.
-pub fn filter(names: &BTreeSet<String>) -> String {
-    let escaped = names.iter().map(|name| {
-        let mut out = String::from("test(=");
-        for c in name.chars() {
-            if matches!(c, '\\' | ')' | ',' | '(') {
-                out.push('\\');
-            }
-            out.push(c);
-        }
-        out.push(')');
-        out
-    });
-    escaped.collect::<Vec<_>>().join(" + ")
+fn on_each(record: &SidecarRecord, labels: &[&str]) -> Vec<TestId> {
+    let on = |label: Option<&str>| {
+        test_of(&SidecarRecord { kernel_label: label.map(str::to_owned), ..record.clone() }, true)
+    };
+    labels.iter().map(|label| on(Some(label))).chain([on(None)]).collect()
 }
 
 #[cfg(test)]
@@ -143,23 +131,34 @@ mod tests {
         record
     }
 
+    fn said(tests: BTreeSet<TestId>) -> Vec<String> {
+        tests.into_iter().map(|t| t.name).collect()
+    }
+
     #[test]
     fn each_run_is_repeated_on_the_kernel_it_failed_on_and_no_other() {
         let (a, b) = (record("a", None, Some("6.18.15")), record("b", Some("tiny"), Some("7.3")));
-        let both: Vec<String> = names(&[&a, &b], &["6.18.15", "7.3"]).into_iter().collect();
+        let both = said(tests(&[&a, &b], &["6.18.15", "7.3"]));
         assert_eq!(both, ["gauntlet/b/tiny/kernel_7_3", "ktstr/a/kernel_6_18_15"]);
-        assert_eq!(names(&[&a], &["6.18.15"]), BTreeSet::from(["ktstr/a".to_owned()]));
+        assert_eq!(said(tests(&[&a], &["6.18.15"])), ["ktstr/a"]);
     }
 
     #[test]
     fn a_run_that_knew_no_kernel_is_repeated_on_each() {
         let lost = record("a", None, None);
-        assert_eq!(names(&[&lost], &["1", "2"]).len(), 3);
+        assert_eq!(said(tests(&[&lost], &["1", "2"])), ["ktstr/a", "ktstr/a/kernel_1", "ktstr/a/kernel_2"]);
     }
 
     #[test]
-    fn the_filter_means_these_names_and_nothing_more() {
-        let names = BTreeSet::from(["ktstr/a".to_owned(), "ktstr/odd(,)".to_owned()]);
-        assert_eq!(filter(&names), r"test(=ktstr/a) + test(=ktstr/odd\(\,\))");
+    fn what_a_person_says_of_failures_is_not_said_again() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert!(says_when_to_stop(&words("-j 1 --max-fail=2")) && says_when_to_stop(&words("--nff")));
+        assert!(!says_when_to_stop(&words("-j 1 --retries 2")));
+    }
+
+    #[test]
+    fn a_test_is_repeated_in_the_binary_it_failed_in() {
+        let own = SidecarRecord { binary: Some("p::t".into()), ..record("a", None, None) };
+        assert_eq!(filter(&tests(&[&own], &[])), "(binary_id(=p::t) & (test(=ktstr/a)))");
     }
 }

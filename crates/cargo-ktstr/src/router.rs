@@ -39,7 +39,8 @@ pub fn owner(test: &str, package: Option<&str>) -> Result<Binary> {
 fn answers(flag: &str, test: &str, package: Option<&str>) -> Result<Vec<Owned>> {
     let bare = base_name(test);
     let mut answers = Vec::new();
-    for binary in binaries(package)? {
+    let words: Vec<String> = package.into_iter().flat_map(|p| ["--package".to_owned(), p.to_owned()]).collect();
+    for binary in binaries(&words)? {
         let output = question(&binary.path, &format!("{flag}={bare}"), |_| Ok(()))?;
         answers.extend(take(binary, &output)?);
     }
@@ -97,7 +98,7 @@ mod tests {
     use std::os::unix::process::ExitStatusExt as _;
 
     fn answer(id: &str, code: i32, stderr: &str) -> Option<Owned> {
-        let binary = Binary { id: format!("{id}::t"), package: id.into(), path: "/b".into() };
+        let binary = Binary { id: format!("{id}::t"), package: id.into(), path: "/b".into(), dir: "/".into() };
         let status = std::process::ExitStatus::from_raw(code << 8);
         take(binary, &Output { status, stdout: b"{}".to_vec(), stderr: stderr.into() }).unwrap()
     }

@@ -1,7 +1,7 @@
 //! A session: everything that one call of `cargo ktstr test` ran, as its records tell it.
 
 use anyhow::Result;
-use ktstr_sidecar::{SidecarRecord, read_records};
+use ktstr_sidecar::{All, SidecarRecord, scan};
 use ktstr_verdict::Verdict;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,23 +21,18 @@ pub fn token() -> String {
 pub struct Records {
     /// Those that could be read.
     pub whole: Vec<SidecarRecord>,
-    /// Files that could not.
+    /// Files that could not, each with the reason.
     pub damaged: Vec<String>,
 }
 
-/// All records in a directory and in the directories directly below it.
+/// All records below a directory.
 ///
 /// # Errors
 /// A directory that is there and cannot be listed.
 pub fn read_all(root: &Path) -> Result<Records> {
-    let below = std::fs::read_dir(root).into_iter().flatten().flatten().map(|e| e.path()).filter(|p| p.is_dir());
-    let mut all = Records::default();
-    for dir in below.chain([root.to_owned()]) {
-        let (whole, damaged) = read_records(&dir)?;
-        all.whole.extend(whole);
-        all.damaged.extend(damaged);
-    }
-    Ok(all)
+    let scanned = scan::<All>(root)?;
+    let damaged = scanned.damaged.iter().map(ToString::to_string).collect();
+    Ok(Records { whole: scanned.folded.sorted().into_iter().map(|(_, record)| record).collect(), damaged })
 }
 
 /// Those of one session.
@@ -83,7 +78,7 @@ pub fn summary(records: &[SidecarRecord], damaged: &[String]) -> String {
         line(format!("FAILED: {}: {}", title(record), first_line(&record.message)));
     }
     if failed > SHOWN {
-        line(format!("FAILED: {} more; `cargo ktstr replay` runs them all again", failed - SHOWN));
+        line(format!("FAILED: {} more", failed - SHOWN));
     }
     for record in of(Verdict::Inconclusive).take(SHOWN) {
         line(format!("INCONCLUSIVE: {}: {}", title(record), first_line(&record.message)));
@@ -108,6 +103,9 @@ pub fn summary(records: &[SidecarRecord], damaged: &[String]) -> String {
             "NOTHING RAN: every test was skipped, so this session proves nothing; --no-skip-mode makes it fail"
                 .to_owned(),
         );
+    }
+    if failed + inconclusive > 0 {
+        line("`cargo ktstr replay` runs again what failed or was inconclusive".to_owned());
     }
     if !damaged.is_empty() {
         line(format!("WARNING: {} records are damaged, {} first", damaged.len(), damaged[0]));

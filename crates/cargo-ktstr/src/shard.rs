@@ -1,15 +1,20 @@
 //! `cargo ktstr shard plan`: a gauntlet split by estimated seconds, for engines that start machines.
 
+pub mod end;
 mod engine;
+pub mod merge;
+mod plan;
 mod split;
+mod whole;
 
-use crate::kernels;
+use crate::kernels::{self, Kernel};
+use crate::names::TestId;
 use crate::router::question;
-use crate::{cargo, test};
+use crate::{cargo, session, test};
 use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueEnum};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
@@ -19,7 +24,7 @@ use std::process::{ExitCode, Stdio};
 pub enum Shard {
     /// Split the tests by estimated seconds, and write what an engine takes
     #[command(
-        after_help = "Examples:\n  cargo ktstr shard plan --jobs 8 --kernel 6.18 --kernel 7.3 --gauntlet\n  cargo ktstr shard plan --jobs 64 --engine slurm --out shards\n\nEach shard runs `cargo nextest run --archive-file ARCHIVE -E \"$(cat shard-N.filter)\"` on the archive that `cargo nextest archive --archive-file ktstr.tar.zst` makes."
+        after_help = "Examples:\n  cargo ktstr shard plan --jobs 8 --kernel 6.18 --kernel 7.3 --gauntlet\n  cargo ktstr shard plan --jobs 64 --engine slurm --out shards\n\n`cargo nextest archive --archive-file ktstr.tar.zst` makes the archive that the shards run; command.txt in the directory is what each does, its number in $SHARD. `cargo ktstr stats merge records` joins what they leave.\n\nExit codes: 0 written, 1 not."
     )]
     Plan(Plan),
 }
@@ -67,19 +72,23 @@ const MAX_FILTER: usize = 120 << 10;
 /// Runs it.
 pub fn run(shard: &Shard) -> Result<ExitCode> {
     let Shard::Plan(plan) = shard;
-    let (names, binaries) = tests(plan)?;
-    if names.is_empty() {
+    let kernels = kernels::resolve(&plan.kernel)?;
+    let (tests, binaries) = tests(plan, &kernels)?;
+    if tests.is_empty() {
         bail!("no test to split: give other nextest arguments, or --gauntlet");
     }
-    let costs = costs(&binaries, plan)?;
-    let unknown = names.iter().filter(|name| !costs.contains_key(*name)).count();
+    let costs = costs(&binaries, plan, &kernels)?;
+    let unknown = tests.iter().filter(|test| !costs.contains_key(*test)).count();
     if unknown > 0 {
         eprintln!("ktstr: {unknown} plain tests have no estimate and count as a second each");
     }
-    let weighed: Vec<(String, f64)> =
-        names.into_iter().map(|name| (name.clone(), costs.get(&name).copied().unwrap_or(1.0))).collect();
+    let weighed: Vec<(TestId, f64)> =
+        tests.into_iter().map(|test| (test.clone(), costs.get(&test).copied().unwrap_or(1.0))).collect();
     let shards = split::split(weighed, plan.jobs);
-    write(plan, &shards)?;
+    if let Some(why) = engine::refusal(plan.engine, shards.len()) {
+        bail!("{why}");
+    }
+    write(plan, &shards, &kernels)?;
     let seconds = |s: &split::Part| s.seconds;
     let longest = shards.iter().map(seconds).fold(0.0, f64::max);
     let total: f64 = shards.iter().map(seconds).sum();
@@ -92,16 +101,15 @@ pub fn run(shard: &Shard) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Names that nextest would run, and the binaries they are in.
-fn tests(plan: &Plan) -> Result<(BTreeSet<String>, Vec<PathBuf>)> {
+/// Tests that nextest would run, and the binaries of ours they are in.
+fn tests(plan: &Plan, kernels: &[Kernel]) -> Result<(BTreeSet<TestId>, BTreeMap<String, PathBuf>)> {
     let mut command = cargo::nextest()?;
     command.args(["list", "--message-format", "json", "--cargo-quiet"]);
     if plan.gauntlet {
         command.args(["--run-ignored", "all"]);
     }
-    command.args(&plan.passed_on);
-    let kernels = kernels::resolve(&plan.kernel)?;
-    test::set_kernels(&mut command, &kernels)?;
+    command.args(cargo::listing_words(&plan.passed_on));
+    test::set_kernels(&mut command, kernels)?;
     if let Some(n) = plan.overcommit {
         command.env("KTSTR_OVERCOMMIT", n.to_string());
     }
@@ -110,17 +118,20 @@ fn tests(plan: &Plan) -> Result<(BTreeSet<String>, Vec<PathBuf>)> {
         bail!("the tests could not be listed");
     }
     let listed: Value = serde_json::from_slice(&output.stdout).context("nextest answered something else than JSON")?;
-    let (mut names, mut binaries) = (BTreeSet::new(), Vec::new());
-    for (_, suite) in listed["rust-suites"].as_object().into_iter().flatten() {
+    let (mut tests, mut binaries) = (BTreeSet::new(), BTreeMap::new());
+    for (id, suite) in listed["rust-suites"].as_object().into_iter().flatten() {
         let cases = suite["testcases"].as_object().into_iter().flatten();
-        let before = names.len();
-        names.extend(cases.filter(|(_, c)| c["filter-match"]["status"] == "matches").map(|(name, _)| name.clone()));
+        let chosen = cases.filter(|(_, c)| c["filter-match"]["status"] == "matches").map(|(name, _)| name);
+        // The cells of the sweep are `cargo ktstr verifier`'s.
+        let mine = chosen.filter(|name| !name.starts_with("verifier/"));
+        let before = tests.len();
+        tests.extend(mine.map(|name| TestId { binary: id.clone(), name: name.clone() }));
         let path = PathBuf::from(suite["binary-path"].as_str().unwrap_or_default());
-        if names.len() > before && cargo::links_the_harness(&path) {
-            binaries.push(path);
+        if tests.len() > before && cargo::links_the_harness(&path) {
+            binaries.insert(id.clone(), path);
         }
     }
-    Ok((names, binaries))
+    Ok((tests, binaries))
 }
 
 /// What a test binary estimates (`--ktstr-list-costs`).
@@ -130,38 +141,37 @@ struct Cost {
     seconds: f64,
 }
 
-fn costs(binaries: &[PathBuf], plan: &Plan) -> Result<BTreeMap<String, f64>> {
-    let kernels = kernels::resolve(&plan.kernel)?;
+fn costs(binaries: &BTreeMap<String, PathBuf>, plan: &Plan, kernels: &[Kernel]) -> Result<BTreeMap<TestId, f64>> {
     let mut all = BTreeMap::new();
-    for path in binaries {
+    for (id, path) in binaries {
         let output = question(path, "--ktstr-list-costs", |command| {
             if let Some(n) = plan.overcommit {
                 command.env("KTSTR_OVERCOMMIT", n.to_string());
             }
-            test::set_kernels(command, &kernels)
+            test::set_kernels(command, kernels)
         })?;
         for line in output.stdout.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
             let cost: Cost = serde_json::from_slice(line).with_context(|| format!("what {} said", path.display()))?;
-            all.insert(cost.name, cost.seconds);
+            all.insert(TestId { binary: id.clone(), name: cost.name }, cost.seconds);
         }
     }
     Ok(all)
 }
 
-fn write(plan: &Plan, shards: &[split::Part]) -> Result<()> {
+fn write(plan: &Plan, shards: &[split::Part], kernels: &[Kernel]) -> Result<()> {
     let write_one = |name: &str, text: &str| write_file(&plan.out, name, text);
     for (at, shard) in shards.iter().enumerate() {
-        let filter = crate::replay::filter(&shard.tests);
+        let filter = crate::names::filter(&shard.tests);
         if filter.len() > MAX_FILTER {
             bail!("shard {at} has {} tests, too many for one filter; raise --jobs", shard.tests.len());
         }
         write_one(&format!("shard-{at}.filter"), &filter)?;
     }
-    let parts: Vec<Value> =
-        shards.iter().enumerate().map(|(at, s)| json!({"shard": at, "seconds": s.seconds, "tests": s.tests})).collect();
-    // What a merged result must hold to be whole.
-    write_one("plan.json", &serde_json::to_string_pretty(&json!({"kernels": plan.kernel, "shards": parts}))?)?;
-    let (name, text) = engine::file(plan.engine, shards, &plan.kernel);
+    let labels = kernels.iter().map(|k| k.label.clone()).collect();
+    let whole = plan::Plan::new(session::token(), labels, shards);
+    write_one(plan::FILE, &serde_json::to_string_pretty(&whole)?)?;
+    write_one("command.txt", &format!("{}\n", engine::command(&plan.kernel, &whole.id)))?;
+    let (name, text) = engine::file(plan.engine, shards, &plan.kernel, &whole.id);
     write_one(name, &text)?;
     if plan.engine == Engine::Github {
         print!("{text}");

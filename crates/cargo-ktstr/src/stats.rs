@@ -1,5 +1,6 @@
 //! `cargo ktstr stats …`.
 
+use crate::shard::merge::{self, Merge};
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use ktstr_sidecar::{
@@ -9,6 +10,7 @@ use ktstr_sidecar::{
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 /// What records say.
 #[derive(Subcommand)]
@@ -48,6 +50,11 @@ pub enum Stats {
     ListMetrics(Where),
     /// Hosts that the records come from
     ShowHost(Where),
+    /// The records of all shards as one set; one that is not whole is an error
+    #[command(
+        after_help = "Example:\n  cargo ktstr stats merge records --plan shards/plan.json --into merged\n\nExit codes: 0 whole and nothing failed, 1 a test failed or a shard is missing, 2 some are inconclusive."
+    )]
+    Merge(Merge),
 }
 
 /// Which records.
@@ -61,14 +68,16 @@ pub struct Where {
 }
 
 /// Runs one of them.
-pub fn run(command: &Stats) -> Result<()> {
+pub fn run(command: &Stats) -> Result<ExitCode> {
+    let done = |result: Result<()>| result.map(|()| ExitCode::SUCCESS);
     match command {
-        Stats::List(place) => list(place),
-        Stats::Show { test, place } => show(test, place),
-        Stats::Summary { place, github } => summary(place, *github),
-        Stats::Html { dir, output, title, against } => html(dir.as_deref(), output, title, against.as_deref()),
-        Stats::ListMetrics(place) => list_metrics(place),
-        Stats::ShowHost(place) => show_host(place),
+        Stats::List(place) => done(list(place)),
+        Stats::Show { test, place } => done(show(test, place)),
+        Stats::Summary { place, github } => done(summary(place, *github)),
+        Stats::Html { dir, output, title, against } => done(html(dir.as_deref(), output, title, against.as_deref())),
+        Stats::ListMetrics(place) => done(list_metrics(place)),
+        Stats::ShowHost(place) => done(show_host(place)),
+        Stats::Merge(merge) => merge::run(merge),
     }
 }
 

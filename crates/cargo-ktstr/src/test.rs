@@ -1,10 +1,13 @@
 //! `cargo ktstr test`: kernels and switches, then nextest, then what really ran.
 
 use crate::kernels::{self, Kernel};
+use crate::shard::end;
 use crate::{cargo, session};
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use ktstr_kernel::write_kernel_list;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// Who executes the machines.
@@ -72,18 +75,35 @@ pub fn overcommit(text: &str) -> Result<f64, String> {
 /// Runs it.
 pub fn run(test: &Test) -> Result<ExitCode> {
     let kernels = kernels::resolve(&test.kernel)?;
-    run_on(test, &kernels)
+    run_on(test, &kernels, |_| ())
 }
 
-/// The same with the kernels already found.
-pub fn run_on(test: &Test, kernels: &[Kernel]) -> Result<ExitCode> {
+/// The same with the kernels already found, and nextest's command changed.
+pub fn run_on(test: &Test, kernels: &[Kernel], change: impl FnOnce(&mut Command)) -> Result<ExitCode> {
     let token = session::token();
     let mut command = cargo::nextest()?;
     command.arg("run").args(nextest_words(test)).env("KTSTR_RUN_EPOCH", &token);
     settings(&mut command, test, kernels)?;
+    if test.gauntlet
+        && let Some(why) = no_preset_fits(overcommit_of(test), cpus())
+    {
+        eprintln!("ktstr: WARNING: {why}");
+    }
+    let notes = tempfile::tempdir().context("no directory for what the listings say")?;
+    command.env("KTSTR_LIST_NOTES_DIR", notes.path());
+    change(&mut command);
     let status = command.status().context("failed to start cargo nextest")?;
+    said(notes.path()).iter().for_each(|line| eprintln!("ktstr: {line}"));
     // The code is nextest's, whatever becomes of the summary.
-    match cargo::records_root(&test.passed_on).and_then(|root| session::read_all(&root)) {
+    let root = cargo::records_root(&test.passed_on);
+    // Whoever gave the session its token asks afterwards whether it came to an end.
+    if let Ok(root) = &root
+        && std::env::var_os("KTSTR_RUN_EPOCH").is_some_and(|t| !t.is_empty())
+        && let Err(e) = end::write(root, &token, status)
+    {
+        eprintln!("ktstr: WARNING: that this session has ended is not written down: {e:#}");
+    }
+    match root.and_then(|root| session::read_all(&root)) {
         Ok(records) => {
             let of_session = session::of_session(records.whole, &token);
             eprint!("{}", session::summary(&of_session, &records.damaged));
@@ -93,11 +113,43 @@ pub fn run_on(test: &Test, kernels: &[Kernel]) -> Result<ExitCode> {
     Ok(cargo::code_of(status))
 }
 
+fn cpus() -> u32 {
+    std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))
+}
+
+fn overcommit_of(test: &Test) -> f64 {
+    let set = std::env::var("KTSTR_OVERCOMMIT").ok().and_then(|text| overcommit(&text).ok());
+    test.overcommit.or(set).unwrap_or(1.0)
+}
+
+/// A gauntlet without presets looks like one that has passed.
+fn no_preset_fits(overcommit: f64, cpus: u32) -> Option<String> {
+    let smallest = ktstr_topology::presets().iter().min_by_key(|p| p.topology.total_cpus())?;
+    let needed = smallest.topology.total_cpus();
+    (ktstr_topology::cpu_budget(cpus, overcommit) < needed).then(|| {
+        format!(
+            "--gauntlet adds no test here: the smallest preset has {needed} CPUs, this host {cpus}; --overcommit {} runs it, slowly",
+            needed.div_ceil(cpus.max(1))
+        )
+    })
+}
+
+/// What the listings had to say, each line once.
+fn said(dir: &Path) -> BTreeSet<String> {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let texts = files.filter_map(|file| std::fs::read_to_string(file.path()).ok());
+    texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
 fn nextest_words(test: &Test) -> Vec<String> {
     let mut words = Vec::new();
     let mut add = |new: &[&str]| words.extend(new.iter().map(|w| (*w).to_owned()));
     if test.gauntlet {
         add(&["--run-ignored", "all"]);
+        // The cells of the sweep are ignored too, and `cargo ktstr verifier`'s.
+        if !test.passed_on.iter().any(|w| w.starts_with("-E") || w.starts_with("--filter")) {
+            add(&["-E", "not test(/^verifier\\//)"]);
+        }
     }
     if test.release {
         add(&["--release"]);
@@ -112,6 +164,7 @@ fn nextest_words(test: &Test) -> Vec<String> {
 /// The variables that the flags stand for; flags that are not given leave the environment's alone.
 fn settings(command: &mut Command, test: &Test, kernels: &[Kernel]) -> Result<()> {
     set_kernels(command, kernels)?;
+    absolute_paths(command)?;
     if let Some(accel) = test.accel.and_then(|a| a.to_possible_value()) {
         command.env("KTSTR_ACCEL", accel.get_name());
     }
@@ -134,6 +187,18 @@ fn settings(command: &mut Command, test: &Test, kernels: &[Kernel]) -> Result<()
     for (name, value) in numbers {
         if let Some(value) = value {
             command.env(name, value);
+        }
+    }
+    Ok(())
+}
+
+/// nextest runs each test in its package's directory, where a path from here would mean another place.
+fn absolute_paths(command: &mut Command) -> Result<()> {
+    for name in ["KTSTR_SIDECAR_DIR", "KTSTR_RUNS_ROOT", "KTSTR_CACHE_DIR", "KTSTR_VERIFIER_RESULT_DIR"] {
+        if let Some(dir) = std::env::var_os(name).filter(|dir| !dir.is_empty()).map(PathBuf::from)
+            && dir.is_relative()
+        {
+            command.env(name, std::path::absolute(dir).context("there is no working directory")?);
         }
     }
     Ok(())
@@ -220,6 +285,22 @@ mod tests {
             ..Test::default()
         };
         assert_eq!(nextest_words(&test), ["--run-ignored", "all", "--cargo-profile", "ci", "-E", "all()"]);
+    }
+
+    #[test]
+    fn a_gauntlet_that_no_preset_can_join_is_told_with_the_flag_that_helps() {
+        let why = no_preset_fits(1.0, 2).unwrap();
+        assert!(why.contains("has 4 CPUs, this host 2; --overcommit 2"), "{why}");
+        assert_eq!((no_preset_fits(2.0, 2), no_preset_fits(1.0, 4)), (None, None));
+    }
+
+    #[test]
+    fn what_two_listings_say_is_said_once() {
+        let dir = tempfile::tempdir().unwrap();
+        for file in ["1.txt", "2.txt"] {
+            std::fs::write(dir.path().join(file), "budget: 3/9 tests\n").unwrap();
+        }
+        assert_eq!(said(dir.path()).into_iter().collect::<Vec<_>>(), ["budget: 3/9 tests"]);
     }
 
     #[test]

@@ -80,7 +80,7 @@ fn all_cached() -> Result<Vec<Kernel>> {
     let kernels: Vec<Kernel> = entries
         .iter()
         .filter(|e| e.metadata().sched_ext)
-        .map(|e| Kernel { label: e.metadata().version.clone(), path: e.dir().to_owned() })
+        .map(|e| Kernel { label: e.label().to_owned(), path: e.dir().to_owned() })
         .collect();
     if kernels.is_empty() {
         bail!("no kernel with sched_ext is cached; run `cargo ktstr kernel fetch`, or give --kernel");
@@ -94,12 +94,11 @@ fn command(verifier: &Verifier, kernels: &[Kernel], verb: &str) -> Result<Comman
     let tail = if presets.is_empty() { String::new() } else { format!(".*\\/({})$", presets.join("|")) };
     command.args([verb, "--run-ignored", "all", "-E", &format!("test(/^verifier\\/{tail}/)")]);
     if verb == "list" {
-        command.args(["--message-format", "json", "--cargo-quiet"]);
+        command.args(["--message-format", "json", "--cargo-quiet"]).args(cargo::listing_words(&verifier.passed_on));
     } else {
-        command.args(["--no-fail-fast", "--no-tests", "fail"]);
+        command.args(["--no-fail-fast", "--no-tests", "fail"]).args(&verifier.passed_on);
     }
     command
-        .args(&verifier.passed_on)
         .env("KTSTR_KERNEL_LIST", test::list(kernels)?)
         .env_remove("KTSTR_KERNEL")
         .env_remove("KTSTR_BUDGET_SECS")

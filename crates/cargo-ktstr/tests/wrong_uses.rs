@@ -131,6 +131,85 @@ fn without_nextest_the_answer_is_how_to_install_it() {
 }
 
 #[test]
+fn a_report_that_cannot_be_written_is_named_with_the_reason() {
+    for (file, why) in [("/dev/full", "No space left"), ("/sys/report.html", "Permission denied")] {
+        let (code, text) = call(&["stats", "html", ".", "-o", file], |_, _| {});
+        assert!(code == 1 && text.contains(file) && text.contains(why), "{text}");
+    }
+    // Of the cache, whose directory cannot be made.
+    let (code, text) = call(&["kernel", "fetch", "6.18"], |command, _| {
+        command.env("KTSTR_CACHE_DIR", "/sys/ktstr");
+    });
+    assert!(code == 1 && text.contains("/sys/ktstr") && text.lines().count() <= 3, "{text}");
+}
+
+#[test]
+fn records_that_are_not_there_are_asked_for() {
+    refused(&["stats", "list", "./no-such"], "is not a directory");
+    refused(&["stats", "list"], "run a test, or name a directory of records");
+    let (code, text) = call(&["stats", "show", "t", "."], |_, _| {});
+    assert!(code == 1 && text.contains("`cargo ktstr stats list` shows the tests there are"), "{text}");
+    refused(&["stats", "merge", "."], "`cargo ktstr shard plan` writes one");
+    refused(&["perf-delta", "./no-such", "."], "no-such");
+    refused(&["kernel", "path", "9.9"], "run `cargo ktstr kernel fetch 9.9`");
+    refused(&["kernel", "path"], "run `cargo ktstr kernel fetch`");
+    refused(&["kernel", "build", "--source", "."], "give the directory that holds the kernel's Makefile");
+    refused(&["sim", "replay", "./no-such"], "no-such");
+}
+
+#[test]
+fn a_merge_of_what_is_no_plan_s_or_into_what_is_there_is_refused() {
+    let plan = |dir: &Path| {
+        let plan = r#"{"id":"i","kernels":[],"shards":[{"seconds":1,"tests":[{"binary":"b","name":"ktstr/a"}]}]}"#;
+        std::fs::write(dir.join("plan.json"), plan).unwrap();
+    };
+    let merge = ["stats", "merge", "records", "--plan", "plan.json"];
+    let (code, text) = call(&merge, |_, dir| std::fs::write(dir.join("plan.json"), "{}").unwrap());
+    assert!(code == 1 && text.contains("make it anew with `cargo ktstr shard plan`"), "{text}");
+    let (code, text) = call(&merge, |_, dir| plan(dir));
+    assert!(code == 1 && text.contains("name those that the shards left their records in"), "{text}");
+    let (code, text) = call(&merge, |_, dir| {
+        plan(dir);
+        std::fs::create_dir_all(dir.join("records")).unwrap();
+        std::fs::create_dir_all(dir.join("merged/of-mine")).unwrap();
+    });
+    assert!(code == 1 && text.contains("empty it, or choose another --into"), "{text}");
+    let (code, text) = call(&merge, |_, dir| {
+        plan(dir);
+        std::fs::create_dir_all(dir.join("records")).unwrap();
+        std::fs::write(dir.join("records/a.ktstr.json"), "{").unwrap();
+    });
+    assert!(code == 1 && text.contains("what failed is not known"), "{text}");
+}
+
+#[test]
+fn words_that_are_none_are_answered_with_those_there_are() {
+    for (args, why) in [
+        (&["completions", "cmd"][..], "[possible values: "),
+        (&["shard", "plan", "--jobs", "0"], "0 is not in 1..=10000"),
+        (&["shard", "plan", "--jobs", "2", "--engine", "cron"], "[possible values: github, slurm, kubernetes]"),
+        (&["sim", "run", "--seed", "x"], "a seed is a number"),
+        (&["verfier"], "'verifier'"),
+    ] {
+        let (code, text) = call(args, |_, _| {});
+        assert!(code == 2 && text.contains(why), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn coverage_without_llvm_s_tools_says_how_to_get_them_before_anything_is_built() {
+    let (code, text) = call(&["coverage"], |command, dir| {
+        let rustc = dir.join("rustc");
+        let script = "#!/bin/sh\n[ \"$1\" = -vV ] && printf 'host: x\\nLLVM version: 99.1\\n' || echo /nowhere\n";
+        std::fs::write(&rustc, script).unwrap();
+        std::fs::set_permissions(&rustc, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        command.env("RUSTC", rustc).env_remove("LLVM_PROFDATA").env_remove("LLVM_COV");
+    });
+    assert!(code == 1 && text.lines().count() == 1, "{text}");
+    assert!(text.contains("of LLVM 99") && text.contains("`rustup component add llvm-tools`"), "{text}");
+}
+
+#[test]
 fn help_comes_at_once_and_names_every_command() {
     let help = || Command::new(env!("CARGO_BIN_EXE_cargo-ktstr")).args(["ktstr", "--help"]).output().unwrap();
     let text = String::from_utf8(help().stdout).unwrap();

@@ -6,9 +6,7 @@ use crate::resolve::{ResolvedScheduler, fault, resolve};
 use anyhow::Context as _;
 use ktstr_scenario::scheduler::echo_line;
 use ktstr_scenario::{Attachable, KernelSwitches, Scheduler, SchedulerLaunch, SchedulerSpec};
-use std::io::Write as _;
 use std::path::PathBuf;
-use tempfile::NamedTempFile;
 
 /// Seconds of no CPU use by a scheduler that is not yet attached after which the guest gives it up.
 const ATTACH_IDLE_S: u64 = 10;
@@ -24,10 +22,12 @@ pub struct Cast {
     pub staged: Vec<Attachable>,
     /// Its program, for the record.
     pub resolved: Option<ResolvedScheduler>,
+    /// Words that the environment put behind its arguments, for the record.
+    pub added_args: Vec<String>,
     /// Host files and their places in the guest.
     pub files: Vec<(PathBuf, String)>,
-    /// The content of `config`, as long as it is to be packed.
-    config: Option<NamedTempFile>,
+    /// The content of `config`, and its place in the guest.
+    pub texts: Vec<(String, String)>,
 }
 
 impl Cast {
@@ -48,6 +48,8 @@ impl Cast {
                 let mut launch = cast.program(entry.scheduler, &found)?;
                 launch.args.extend(entry.extra_sched_args.iter().map(|a| (*a).to_owned()));
                 cast.configure(entry, &mut launch)?;
+                launch.args.extend(settings.scheduler_args.iter().cloned());
+                cast.added_args.clone_from(&settings.scheduler_args);
                 Some(Attachable::Program(launch))
             }
         };
@@ -103,10 +105,7 @@ impl Cast {
                 entry.scheduler.name
             )));
         }
-        let mut file = NamedTempFile::new().context("no temporary file for the scheduler's configuration")?;
-        file.write_all(content.as_bytes()).context("failed to write the scheduler's configuration")?;
-        self.files.push((file.path().to_owned(), guest.to_owned()));
-        self.config = Some(file);
+        self.texts.push((content.to_owned(), guest.to_owned()));
         // Before the others, so that a test's own arguments have the last word.
         launch.args.insert(0, argument.replace("{file}", guest));
         Ok(())
@@ -173,11 +172,16 @@ mod tests {
         let cast = Cast::of(&entry, &settings()).unwrap();
         assert_eq!(program(cast.under_test.as_ref()).args, ["--config=/etc/shell.conf", "-x", "-y"]);
         let packed = |guest: &str| cast.files.iter().find(|(_, g)| g == guest).map(|(host, _)| host.clone());
-        assert_eq!(std::fs::read_to_string(packed("/etc/shell.conf").unwrap()).unwrap(), "a = 1");
+        assert_eq!(cast.texts, [("a = 1".to_owned(), "/etc/shell.conf".to_owned())]);
         // Two schedulers of one binary are two, each with arguments of its own.
         assert!(packed("/sched/shell/sh").is_some() && packed("/sched/other/sh").is_some());
         assert_eq!(program(cast.staged.first()).args, [""; 0]);
         let without = KtstrTestEntry { scheduler: &SHELL, ..KtstrTestEntry::DEFAULT };
+        let more = Settings { scheduler_args: vec!["-z".into()], ..settings() };
+        let cast = Cast::of(&entry, &more).unwrap();
+        assert_eq!(program(cast.under_test.as_ref()).args.last().map(String::as_str), Some("-z"));
+        assert_eq!(cast.added_args, ["-z"]);
+        assert!(program(cast.staged.first()).args.is_empty());
         assert_eq!(program(Cast::of(&without, &settings()).unwrap().under_test.as_ref()).args, ["-x"]);
     }
 

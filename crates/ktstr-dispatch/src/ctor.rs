@@ -8,6 +8,7 @@ use crate::entry::KtstrTestEntry;
 use crate::env::Invocation;
 use crate::list::{libtest_name, write_cells, write_names, write_plain, write_selected};
 use crate::measured::Measured;
+use crate::notes::Notes;
 use crate::registry::{KTSTR_SCHEDULERS, KTSTR_TESTS, find, real_entries};
 use crate::run::{host_offer, run_name, run_on_topology};
 use crate::{export, names, verifier};
@@ -35,6 +36,7 @@ fn enter() {
     let invocation = Invocation::from_process();
     if let Some(code) = route(&invocation) {
         let _ = std::io::stdout().flush();
+        ktstr_scenario::profile::flush();
         std::process::exit(code);
     }
 }
@@ -79,10 +81,11 @@ fn route(invocation: &Invocation) -> Option<i32> {
         return None;
     }
     if args.list {
+        let mut notes = Notes::new(settings.list_notes_dir.clone());
         for name in repeated {
-            eprintln!("ktstr: WARNING: `{name}` is registered more than once; the first registration is used");
+            notes.say(&format!("WARNING: `{name}` is registered more than once; the first registration is used"));
         }
-        return Some(list(entries, invocation));
+        return Some(list(entries, invocation, &mut notes));
     }
     let name = args.exact.as_deref().filter(|name| names::is_ours(name))?;
     Some(run_name(name, &KTSTR_TESTS, settings))
@@ -123,12 +126,12 @@ fn warn_of_lost_variants(entries: &[&KtstrTestEntry], quiet: bool, invocation: &
     }
 }
 
-fn list(entries: Vec<&'static KtstrTestEntry>, invocation: &Invocation) -> i32 {
+fn list(entries: Vec<&'static KtstrTestEntry>, invocation: &Invocation, notes: &mut Notes) -> i32 {
     let Invocation { args, settings } = invocation;
     let registered: HashSet<&str> = entries.iter().map(|e| libtest_name(e.libtest_path)).collect();
     let plain = plain_tests(args.ignored);
     let overcommit = settings.overcommit.clone().unwrap_or_else(|e| {
-        eprintln!("ktstr: WARNING: {e}; presets are filtered as for 1");
+        notes.say(&format!("WARNING: {e}; presets are filtered as for 1"));
         1.0
     });
     let host = host_offer(overcommit);
@@ -140,7 +143,7 @@ fn list(entries: Vec<&'static KtstrTestEntry>, invocation: &Invocation) -> i32 {
         None => None,
         Some(Ok(budget)) => budget,
         Some(Err(e)) => {
-            eprintln!("ktstr: WARNING: KTSTR_BUDGET_SECS: {e}; no budget is applied");
+            notes.say(&format!("WARNING: KTSTR_BUDGET_SECS: {e}; no budget is applied"));
             None
         }
     };
@@ -148,7 +151,7 @@ fn list(entries: Vec<&'static KtstrTestEntry>, invocation: &Invocation) -> i32 {
         None => write_names(&catalogue, args.ignored, &mut out),
         Some(budget) => {
             let measured = Measured::of_this_machine();
-            write_selected(&catalogue, args.ignored, budget, &measured, &mut out).map(|line| eprintln!("{line}"))
+            write_selected(&catalogue, args.ignored, budget, &measured, &mut out).map(|line| notes.say(&line))
         }
     };
     let written = written.and_then(|()| {
@@ -156,7 +159,7 @@ fn list(entries: Vec<&'static KtstrTestEntry>, invocation: &Invocation) -> i32 {
             return Ok(());
         }
         let (cells, warnings) = verifier::cells(&KTSTR_SCHEDULERS, settings, host);
-        warnings.iter().for_each(|w| eprintln!("ktstr: WARNING: {w}"));
+        warnings.iter().for_each(|w| notes.say(&format!("WARNING: {w}")));
         write_cells(&cells, &mut out)
     });
     let plain = plain.and_then(|mut child| {

@@ -4,6 +4,7 @@
 //! ([`catalogue`], [`list`], [`evaluate`]); the constructor and [`run`](run_ktstr_test) feed them.
 #![deny(missing_docs)]
 
+mod age;
 mod answers;
 mod args;
 mod cast;
@@ -14,12 +15,14 @@ mod entry;
 mod env;
 pub mod evaluate;
 mod export;
+mod guest_profile;
 pub mod host_noise;
 mod host_only;
 pub mod list;
 mod machine;
 pub mod measured;
 mod names;
+mod notes;
 pub mod post_vm;
 mod programs;
 mod record;
@@ -31,7 +34,6 @@ pub mod shape;
 mod simulation;
 mod validate;
 mod verifier;
-mod words;
 mod workspace;
 
 pub use entry::{DEFAULT_DURATION_S, DEFAULT_WATCHDOG_S, KtstrTestEntry};

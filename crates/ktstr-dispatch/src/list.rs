@@ -69,7 +69,7 @@ pub fn write_selected(
     out.write_all(&buffer)?;
     let s = stats(&candidates, &chosen, budget);
     Ok(format!(
-        "ktstr: budget: {}/{} tests, {:.0}/{:.0} s, {}/{} configurations covered",
+        "budget: {}/{} tests, {:.0}/{:.0} s, {}/{} configurations covered",
         s.selected, s.total, s.secs_used, s.secs_budget, s.bits_covered, s.bits_possible
     ))
 }

@@ -1,10 +1,12 @@
 //! One attempt in a machine: plan it, pack it, boot it, and hand back what came out.
 
+use crate::age::process_age;
 use crate::cast::Cast;
 use crate::cpu_cap;
 use crate::entry::KtstrTestEntry;
 use crate::env::Settings;
 use crate::evaluate::{Evidence, Expected, evaluate};
+use crate::guest_profile;
 use crate::programs;
 use crate::resolve::ResolvedScheduler;
 use crate::shape::{Expectation, scheduler_error, shape};
@@ -55,6 +57,8 @@ pub struct Attempt {
     pub accel: Option<AccelChoice>,
     /// The scheduler binary, once found.
     pub scheduler: Option<ResolvedScheduler>,
+    /// What the environment put behind its arguments.
+    pub scheduler_args: Vec<String>,
     /// What came out of the machine.
     pub run: Option<VmRun>,
     /// What it amounts to, before the test's expectations are held against it; `None` when it could not be observed.
@@ -117,12 +121,16 @@ fn start(
             "performance mode needs the kvm accelerator, and this run has none; run on a host with hardware virtualisation",
         )));
     }
-    let kernel = find_kernel(&FindEnv::from_process())?;
+    let mut kernel = find_kernel(&FindEnv::from_process())?;
+    if let Some(label) = listed_label(settings, std::env::var_os("KTSTR_KERNEL").as_deref()) {
+        label.clone_into(&mut kernel.label);
+    }
     if let Some(skip) = kernel_refused(entry, &kernel)? {
         return Ok(Started::Skip(skip));
     }
     let cast = Cast::of(entry, settings)?;
     attempt.scheduler.clone_from(&cast.resolved);
+    attempt.scheduler_args.clone_from(&cast.added_args);
     let expected = expected(entry, topology, &cast);
     let config = configure(entry, topology, settings, &kernel, cast, accel)?;
     attempt.kernel = Some(kernel);
@@ -133,14 +141,24 @@ fn start(
         attempt.overcommit = f64::from(topology.total_cpus()) / cpus as f64;
     }
     attempt.origin = (accel == Accel::Sim).then(|| origin(entry, topology, settings, &config));
+    let exec = process_age();
     let mut run = Vm::new(config).run()?;
+    if let Some(exec) = exec.and_then(|age| u64::try_from(age.as_micros()).ok()) {
+        run.phases_us.insert("exec".into(), exec);
+    }
     // Simulated CPUs do not share the host's.
     if let Some(cpus) = host_cpus.filter(|_| accel != Accel::Sim) {
         run.vcpu_share = run.vcpu_share.min(f64::from(cpus) / f64::from(topology.total_cpus()));
     }
     keep_stream(&run);
+    guest_profile::keep(&run.transcript);
     keep_simulation(&run, settings)?;
     Ok(Started::Run(Box::new(run), expected))
+}
+
+/// What the list calls the kernel: the test's name and its record must say the same.
+fn listed_label<'a>(settings: &'a Settings, path: Option<&std::ffi::OsStr>) -> Option<&'a str> {
+    settings.kernels.iter().find(|k| Some(k.path.as_os_str()) == path).map(|k| k.label.as_str())
 }
 
 fn expected(entry: &KtstrTestEntry, topology: &Topology, cast: &Cast) -> Expected {
@@ -336,8 +354,8 @@ fn base_layer(entry: &KtstrTestEntry, kernel: &FoundKernel, cast: &Cast) -> anyh
     };
     let init = std::env::current_exe().context("failed to find the test's own binary")?;
     let cache = Cache::open()?;
-    build_base_layer(&BaseSpec { init, extra, kernel_config: config }, &cache.dir().join("initramfs"))
-        .context("failed to pack the guest's files")
+    let spec = BaseSpec { init, extra, texts: cast.texts.clone(), kernel_config: config };
+    build_base_layer(&spec, &cache.dir().join("initramfs")).context("failed to pack the guest's files")
 }
 
 /// What the guest's process sees of the host's environment: how much it should say. A simulated one sees nothing of it.

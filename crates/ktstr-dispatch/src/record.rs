@@ -3,9 +3,8 @@
 use crate::entry::KtstrTestEntry;
 use crate::machine::Attempt;
 use crate::shape::kernel_lines;
-use crate::words::last_lines;
 use anyhow::Result;
-use ktstr_scenario::dmesg;
+use ktstr_scenario::{dmesg, last_lines};
 use ktstr_sidecar::{Location, SidecarRecord, perfetto, record_dir, write_record, write_trace};
 use ktstr_topology::Topology;
 use ktstr_verdict::{AssertResult, Decision, Verdict};
@@ -33,6 +32,8 @@ pub struct Outline<'a> {
     pub decision: &'a Decision,
     /// When it began.
     pub started: SystemTime,
+    /// The session runs on several kernels.
+    pub several_kernels: bool,
 }
 
 /// What was written, and where.
@@ -60,15 +61,28 @@ fn place(outline: &Outline<'_>, record: &mut SidecarRecord, written: &mut Writte
         runs_root: path_of("KTSTR_RUNS_ROOT"),
         target_dir: target_dir(),
         kernel: record.kernel_label.clone().unwrap_or_else(|| "no-kernel".to_owned()),
+        kernel_dir: record
+            .kernel_label
+            .as_ref()
+            .filter(|_| outline.several_kernels)
+            .map(|label| ktstr_kernel::sanitize_kernel_label(label).as_str().to_owned()),
         commit: record.project_commit.clone().unwrap_or_else(|| "no-commit".to_owned()),
         epoch: std::env::var("KTSTR_RUN_EPOCH").ok().filter(|e| !e.is_empty()),
     })?;
+    let path = write_record(&dir, record)?;
+    // Where the record found its place; it names a trace once there is one.
+    let dir = path.parent().map(Path::to_owned).unwrap_or_default();
+    written.record = Some(path);
     match write_trace(&dir, record, trace_of(outline).as_deref()) {
+        Ok(None) => return Ok(()),
         Ok(trace) => written.trace = trace,
-        Err(e) => eprintln!("ktstr: WARNING: the trace is missing, the verdict stands: {e:#}"),
+        Err(e) => {
+            eprintln!("ktstr: WARNING: the trace is missing, the verdict stands: {e:#}");
+            return Ok(());
+        }
     }
-    record.trace = written.trace.is_some().then(|| record.trace_name());
-    written.record = Some(write_record(&dir, record)?);
+    record.trace = Some(record.trace_name());
+    write_record(&dir, record)?;
     Ok(())
 }
 
@@ -101,6 +115,7 @@ fn record_of(o: &Outline<'_>) -> SidecarRecord {
     let mut record =
         SidecarRecord::new(o.entry.name, &o.topology.to_string(), o.entry.scheduler.name, o.decision.verdict());
     record.preset = o.preset.map(str::to_owned);
+    record.binary = std::env::var("NEXTEST_BINARY_ID").ok();
     record.message = o.decision.message().to_owned();
     record.expected_failure = o.entry.expect_err;
     record.started_unix_s = o.started.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
@@ -146,6 +161,7 @@ fn add_attempt(record: &mut SidecarRecord, attempt: &Attempt, verdict: Verdict) 
         record.resolve_source = Some(scheduler.source.to_owned());
         record.scheduler_binary_hash = ktstr_kernel::cache::sha256_file(&scheduler.path).ok();
     }
+    record.scheduler_args.clone_from(&attempt.scheduler_args);
     record.overcommit = attempt.overcommit;
     if let Some(origin) = &attempt.origin {
         let hash = |path: &Path| ktstr_kernel::cache::sha256_file(path).ok();

@@ -127,6 +127,7 @@ fn conclude(request: &Request, settings: &Settings) -> Decision {
         result: &result,
         decision: &decision,
         started,
+        several_kernels: settings.kernels.len() > 1,
     };
     let (record, written) = write(&outline);
     conclusion(&record, &written, &decision);

@@ -6,7 +6,7 @@ use crate::trace::Trace;
 use crate::{kmsg, mount, params, port, power, readback, reaper};
 use anyhow::{Context as _, Result, bail};
 use ktstr_scenario::chaos::Perturbers;
-use ktstr_scenario::{Ctx, CtxParams, SchedulerControl, TestBody, panic_text, report};
+use ktstr_scenario::{Ctx, CtxParams, SchedulerControl, TestBody, panic_text, profile, report};
 use ktstr_topology::Topology;
 use ktstr_wire::{Hello, Message, Nonce, PanicReport, SCHEMA, Stage, TestReport};
 use std::path::{Path, PathBuf};
@@ -42,10 +42,21 @@ pub fn run(resolve: &dyn Fn(&str) -> Option<TestBody>) -> ! {
         Err((stage, e)) => TestReport { ok: None, err: Some(format!("{e:#}")), stage },
     };
     kmsg::send_all(&link);
+    send_profile(&link);
     link.send(&Message::Phase(epilogue()));
     link.send(&Message::Outcome(report));
     link.bye();
     power::off()
+}
+
+/// Bytes of a coverage profile in one frame: as JSON each is four at most, and a frame holds 4 MiB.
+const PROFILE_PIECE: usize = 512 << 10;
+
+/// The coverage counters, in a build that has them; the host puts the pieces together in their order.
+fn send_profile(link: &Link) {
+    for piece in profile::counters().unwrap_or_default().chunks(PROFILE_PIECE) {
+        link.send(&Message::Profraw { name: "guest.profraw".to_owned(), bytes: piece.to_vec() });
+    }
 }
 
 fn open() -> Result<(GuestParams, Link)> {
@@ -152,7 +163,7 @@ fn perturbed(params: &GuestParams, body: TestBody, control: &Arc<SchedulerContro
     let plan = params.chaos.plan_on(&params.topology, Duration::from_millis(params.duration_ms));
     let perturbers = Perturbers::start(&plan)?;
     let report = call(params, body, control);
-    drop(perturbers);
+    perturbers.end()?;
     Ok(report)
 }
 

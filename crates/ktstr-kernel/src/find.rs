@@ -108,7 +108,7 @@ fn from_entry(entry: &CacheEntry) -> Result<FoundKernel> {
         vmlinux: Some(entry.vmlinux()),
         config: Some(entry.config()),
         release: Some(meta.release.clone()),
-        label: meta.version.clone(),
+        label: entry.label().to_owned(),
         version: Some(meta.version.clone()),
         source: "cache".to_owned(),
     })

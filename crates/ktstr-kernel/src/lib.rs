@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 mod accept;
+mod build;
 pub mod cache;
 mod config;
 pub mod fetch;
@@ -17,6 +18,7 @@ mod suffix;
 mod version;
 
 pub use accept::{check_kernel_specs, kernel_accepts};
+pub use build::{BuildError, build};
 pub use id::{GitRef, KernelId, KernelIdError};
 pub use label::{SanitizedKernelLabel, sanitize_kernel_label};
 pub use list::{KernelEntry, KernelListError, parse_kernel_list, write_kernel_list};

@@ -53,7 +53,7 @@ pub fn failure_text(record: &SidecarRecord, files: Files<'_>) -> String {
 }
 
 /// Each step with its operations, times since the first one began.
-fn timeline(record: &SidecarRecord) -> Vec<String> {
+pub(crate) fn timeline(record: &SidecarRecord) -> Vec<String> {
     let seconds = |us: u64| std::time::Duration::from_micros(us).as_secs_f64();
     let mut lines = Vec::new();
     for phase in &record.phases {

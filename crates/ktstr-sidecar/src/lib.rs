@@ -3,6 +3,7 @@
 
 mod delta;
 mod failure;
+mod join;
 mod metric;
 mod read;
 mod record;
@@ -19,12 +20,13 @@ mod verifier;
 
 pub use delta::{Change, Comparison, Finding, PerfDeltaAssertion, Question, compare, delta_json, delta_text};
 pub use failure::{Files, failure_text};
+pub use join::{Joined, RunKey};
 pub use metric::{METRICS, Metric, Polarity, figures, metric_of};
 pub use read::{Damage, read_record};
 pub use record::{Callback, SCHEMA_VERSION, SidecarRecord};
 pub use report::{Gathered, Report, html};
 pub use rows::{Evidence, Host, Limit, Row, RowKey, Rows, Tally};
-pub use scan::{Fold, Scanned, scan};
+pub use scan::{All, Fold, Scanned, scan};
 pub use series::Series;
 pub use session::{Location, record_dir};
 pub use store::{StoreError, read_records, write_record, write_trace};

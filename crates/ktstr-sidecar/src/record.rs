@@ -31,6 +31,8 @@ pub struct SidecarRecord {
     pub schema_version: u32,
     /// Bare name of the test.
     pub test_name: String,
+    /// The runner's name for the binary it is in.
+    pub binary: Option<String>,
     /// Preset, when the run was a variant.
     pub preset: Option<String>,
     /// The machine that was asked for.
@@ -43,6 +45,9 @@ pub struct SidecarRecord {
     pub scheduler_binary_hash: Option<String>,
     /// How its binary was found.
     pub resolve_source: Option<String>,
+    /// Words that the environment put behind its arguments.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scheduler_args: Vec<String>,
     /// What `root/ops` was at the start.
     pub scheduler_ops: Option<String>,
     /// Whether it was attached at the start.
@@ -195,6 +200,17 @@ impl SidecarRecord {
             // No flag is a failure, and flags that contradict each other are no proof.
             _ => Verdict::Fail,
         }
+    }
+
+    /// What to call a directory for this record when `there` is another run's of the same session, and else nothing.
+    pub(crate) fn aside(&self, there: &Self) -> Option<String> {
+        let who = |r: &Self| [r.kernel_label.clone(), r.preset.clone(), r.binary.clone()];
+        let (mine, other) = (who(self), who(there));
+        if self.run_id.is_none() || self.run_id != there.run_id || mine == other {
+            return None;
+        }
+        let words: Vec<String> = mine.into_iter().flatten().collect();
+        Some(words.join("-").chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect())
     }
 
     /// `{test}-{variant hash}.ktstr.json`.

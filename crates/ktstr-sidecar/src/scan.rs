@@ -14,8 +14,8 @@ use std::thread;
 const BATCH: usize = 64;
 /// Batches that may wait: what bounds the memory of the listing.
 const WAITING: usize = 16;
-/// Directories below the one that was asked for: runs root, run, repeat.
-const DEPTH: usize = 3;
+/// Directories below the one that was asked for: runs root, run, repeat or kernel, a twin's own.
+const DEPTH: usize = 4;
 
 /// What records are gathered into. The order of files, and who takes which, is anybody's guess: the outcome must not
 /// depend on it.
@@ -24,6 +24,29 @@ pub trait Fold: Default + Send {
     fn take(&mut self, path: &Path, record: SidecarRecord);
     /// Takes what another worker gathered.
     fn merge(&mut self, other: Self);
+}
+
+/// Every record, with the file it came from: for questions about runs, not about figures.
+#[derive(Debug, Default)]
+pub struct All(pub Vec<(PathBuf, SidecarRecord)>);
+
+impl Fold for All {
+    fn take(&mut self, path: &Path, record: SidecarRecord) {
+        self.0.push((path.to_owned(), record));
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+}
+
+impl All {
+    /// By file: the order in which they were found is chance.
+    #[must_use]
+    pub fn sorted(mut self) -> Vec<(PathBuf, SidecarRecord)> {
+        self.0.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.0
+    }
 }
 
 /// What came out of a directory.
@@ -37,7 +60,7 @@ pub struct Scanned<T> {
     pub damaged: Vec<Damage>,
 }
 
-/// Reads every record below `dir`, three directories deep; no directory is no records.
+/// Reads every record below `dir`, four directories deep; no directory is no records.
 ///
 /// # Errors
 /// A directory that cannot be listed. One below it that cannot be listed counts as damaged.
@@ -124,19 +147,6 @@ mod tests {
     use crate::store::{read_records, write_record};
     use ktstr_verdict::Verdict;
 
-    #[derive(Default)]
-    struct Names(Vec<String>);
-
-    impl Fold for Names {
-        fn take(&mut self, _path: &Path, record: SidecarRecord) {
-            self.0.push(record.test_name);
-        }
-
-        fn merge(&mut self, other: Self) {
-            self.0.extend(other.0);
-        }
-    }
-
     #[test]
     fn every_record_is_seen_once_and_every_damaged_file_named_once() {
         let dir = tempfile::tempdir().unwrap();
@@ -148,9 +158,10 @@ mod tests {
         fs::write(dir.path().join("run/half.ktstr.json"), "{\"test_na").unwrap();
         fs::write(dir.path().join("other.json"), "{").unwrap();
         fs::create_dir(dir.path().join("directory.ktstr.json")).unwrap();
-        let mut scanned = scan::<Names>(dir.path()).unwrap();
-        scanned.folded.0.sort();
-        assert_eq!(scanned.folded.0, (0..300).map(|i| format!("t{i:03}")).collect::<Vec<_>>());
+        let scanned = scan::<All>(dir.path()).unwrap();
+        let mut names: Vec<String> = scanned.folded.sorted().into_iter().map(|(_, r)| r.test_name).collect();
+        names.sort();
+        assert_eq!(names, (0..300).map(|i| format!("t{i:03}")).collect::<Vec<_>>());
         assert_eq!(scanned.records, 300);
         let damaged: Vec<_> = scanned.damaged.iter().map(|d| d.path.file_name().unwrap().to_owned()).collect();
         assert_eq!(damaged, ["directory.ktstr.json", "half.ktstr.json"]);
@@ -160,7 +171,7 @@ mod tests {
 
     #[test]
     fn no_directory_is_no_records_and_a_file_is_an_error() {
-        assert_eq!(scan::<Names>(Path::new("/no/such/directory")).unwrap().records, 0);
-        assert!(scan::<Names>(Path::new("/proc/version")).is_err());
+        assert_eq!(scan::<All>(Path::new("/no/such/directory")).unwrap().records, 0);
+        assert!(scan::<All>(Path::new("/proc/version")).is_err());
     }
 }

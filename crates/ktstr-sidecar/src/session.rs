@@ -18,6 +18,8 @@ pub struct Location {
     pub target_dir: PathBuf,
     /// Label of the kernel.
     pub kernel: String,
+    /// Where the session runs on several kernels, what test names call this one: its directory below `sidecar_dir`.
+    pub kernel_dir: Option<String>,
     /// Commit of the project, with `-dirty`.
     pub commit: String,
     /// `KTSTR_RUN_EPOCH`.
@@ -27,7 +29,12 @@ pub struct Location {
 /// File in a record directory that holds the session's token and is its lock.
 const SESSION_FILE: &str = ".ktstr-session";
 
-/// The directory, cleared of an earlier session's records by the first writer of this one.
+/// Beginning of a kernel's directory: that of every sanitised label.
+const KERNEL: &str = "kernel_";
+/// Beginning of a directory for what would replace another run's record.
+pub(crate) const OTHER: &str = "as_";
+
+/// The directory, cleared of an earlier session's records by the first writer of this one, those below it too.
 ///
 /// Without a token nothing is cleared: a run alone cannot tell an earlier session from a later test of its own.
 ///
@@ -41,7 +48,17 @@ pub fn record_dir(location: &Location) -> Result<PathBuf, StoreError> {
     if let Some(epoch) = &location.epoch {
         enter(&dir, epoch).map_err(|source| StoreError::Io { path: dir.clone(), source })?;
     }
-    Ok(dir)
+    // Below the runs root each kernel has its directory already.
+    let Some(name) = location.kernel_dir.as_ref().filter(|_| location.sidecar_dir.is_some()) else { return Ok(dir) };
+    let own = dir.join(name);
+    mark(&own).map_err(|source| StoreError::Io { path: own.clone(), source })?;
+    Ok(own)
+}
+
+/// Makes a directory that a later session may clear.
+pub(crate) fn mark(dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    File::options().append(true).create(true).open(dir.join(SESSION_FILE)).map(drop)
 }
 
 fn enter(dir: &Path, epoch: &str) -> io::Result<()> {
@@ -52,16 +69,24 @@ fn enter(dir: &Path, epoch: &str) -> io::Result<()> {
     if fs::read_to_string(&path)? == epoch {
         return Ok(());
     }
+    clear(dir)?;
+    // The same inode stays: others wait on its lock.
+    fs::write(&path, epoch)
+}
+
+/// Records go, here and in what [`mark`] made; directories that anybody else made are not ours to look into.
+fn clear(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)?.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         // A killed writer leaves its temporary file; its session is over.
         if name.ends_with(SUFFIX) || name.ends_with(TRACE_SUFFIX) || name.starts_with(TEMPORARY) {
             fs::remove_file(entry.path())?;
+        } else if (name.starts_with(KERNEL) || name.starts_with(OTHER)) && entry.path().join(SESSION_FILE).is_file() {
+            clear(&entry.path())?;
         }
     }
-    // The same inode stays: others wait on its lock.
-    fs::write(&path, epoch)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -90,6 +115,30 @@ mod tests {
         assert!(record.exists());
         record_dir(&at("two")).unwrap();
         assert!(!record.exists());
+    }
+
+    #[test]
+    fn several_kernels_have_a_directory_each_and_the_next_session_clears_them_all_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |epoch: &str, kernel: Option<&str>| Location {
+            sidecar_dir: Some(dir.path().to_owned()),
+            epoch: Some(epoch.to_owned()),
+            kernel_dir: kernel.map(str::to_owned),
+            ..Location::default()
+        };
+        let first = record_dir(&at("one", Some("kernel_6_18_15"))).unwrap();
+        let second = record_dir(&at("one", Some("kernel_7_3"))).unwrap();
+        assert_eq!([&first, &second], [&dir.path().join("kernel_6_18_15"), &dir.path().join("kernel_7_3")]);
+        let kept = dir.path().join("kernel_of_mine");
+        fs::create_dir(&kept).unwrap();
+        for place in [&first, &second, &kept] {
+            fs::write(place.join("x.ktstr.json"), "{}").unwrap();
+        }
+        assert_eq!(record_dir(&at("one", Some("kernel_7_3"))).unwrap(), second);
+        assert!(first.join("x.ktstr.json").exists() && second.join("x.ktstr.json").exists());
+        assert_eq!(record_dir(&at("two", None)).unwrap(), dir.path());
+        assert!(!first.join("x.ktstr.json").exists() && !second.join("x.ktstr.json").exists());
+        assert!(kept.join("x.ktstr.json").exists());
     }
 
     #[test]

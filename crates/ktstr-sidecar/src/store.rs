@@ -2,6 +2,7 @@
 
 use crate::read::{parse, read_record};
 use crate::record::SidecarRecord;
+use crate::session::{OTHER, mark};
 use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -56,23 +57,42 @@ pub(crate) fn classify(path: &Path, source: io::Error) -> StoreError {
 
 /// Writes a record: temporary sibling, fsync, rename, fsync of the directory.
 ///
+/// A retry replaces its own record. A run of the same session that only looks the same (the variant hash knows no binary and no
+/// preset) replaces none: its record goes to a directory below.
+///
 /// # Errors
 /// A full disk, a directory that may not be written, and so on; the older record of that name is untouched.
 pub fn write_record(dir: &Path, record: &SidecarRecord) -> Result<PathBuf, StoreError> {
     let path = dir.join(record.file_name());
     let json = encode(record).map_err(|e| classify(&path, e))?;
-    place(dir, path, &json)
+    let file = written(dir, &path, &json)?;
+    // Two may come here at once: the one that finds the place taken looks who has it.
+    if let Err(taken) = file.persist_noclobber(&path) {
+        if taken.error.kind() != io::ErrorKind::AlreadyExists {
+            return Err(classify(&path, taken.error));
+        }
+        if let Some(below) = read_record(&path).ok().and_then(|there| record.aside(&there)) {
+            let below = dir.join(format!("{OTHER}{below}"));
+            mark(&below).map_err(|e| classify(&below, e))?;
+            return write_record(&below, record);
+        }
+        taken.file.persist(&path).map_err(|e| classify(&path, e.error))?;
+    }
+    sync(dir, path)
 }
 
-/// Writes the trace that belongs to a record in the same way, before the record that names it. Without one, what an earlier run of
-/// the same variant left is removed: it would be taken for this run's.
+/// Writes the trace of a record that lies in `dir`, in the same way; the record may name it once this has returned. Without one,
+/// what an earlier run of the same variant left is removed: it would be taken for this run's.
 ///
 /// # Errors
 /// As for [`write_record`].
 pub fn write_trace(dir: &Path, record: &SidecarRecord, trace: Option<&[u8]>) -> Result<Option<PathBuf>, StoreError> {
     let path = dir.join(record.trace_name());
     match trace {
-        Some(bytes) => place(dir, path, bytes).map(Some),
+        Some(bytes) => {
+            written(dir, &path, bytes)?.persist(&path).map_err(|e| classify(&path, e.error))?;
+            sync(dir, path).map(Some)
+        }
         None => match fs::remove_file(&path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(classify(&path, e)),
             _ => Ok(None),
@@ -80,15 +100,19 @@ pub fn write_trace(dir: &Path, record: &SidecarRecord, trace: Option<&[u8]>) -> 
     }
 }
 
-/// All of a file or nothing of it.
-fn place(dir: &Path, path: PathBuf, bytes: &[u8]) -> Result<PathBuf, StoreError> {
-    let io = |e: io::Error| classify(&path, e);
+/// All of a file, beside the place that it is for.
+fn written(dir: &Path, path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile, StoreError> {
+    let io = |e: io::Error| classify(path, e);
     fs::create_dir_all(dir).map_err(io)?;
     let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(dir).map_err(io)?;
     file.write_all(bytes).map_err(io)?;
     file.as_file().sync_all().map_err(io)?;
-    file.persist(&path).map_err(|e| classify(&path, e.error))?;
-    File::open(dir).and_then(|d| d.sync_all()).map_err(io)?;
+    Ok(file)
+}
+
+/// A name is there for good once its directory has been written.
+fn sync(dir: &Path, path: PathBuf) -> Result<PathBuf, StoreError> {
+    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| classify(&path, e))?;
     Ok(path)
 }
 
@@ -161,6 +185,48 @@ mod tests {
             prop_assert_eq!(records[0].verdict(), verdict);
             prop_assert!(damaged.is_empty());
         }
+    }
+
+    proptest! {
+        // Each case writes and syncs files.
+        #![proptest_config(ProptestConfig::with_cases(12))]
+        #[test]
+        fn of_one_session_each_run_has_its_record_however_much_they_look_alike(
+            runs in prop::collection::vec((0u8..3, 0u8..3, 0u8..3, any::<bool>()), 1..12)
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let text = |kind: &str, n: u8| (n > 0).then(|| format!("{kind}::{n}"));
+            let mut last = std::collections::BTreeMap::new();
+            for (binary, preset, kernel, passed) in runs {
+                let verdict = if passed { Verdict::Pass } else { Verdict::Fail };
+                let one = SidecarRecord {
+                    binary: text("b", binary),
+                    preset: text("p", preset),
+                    kernel_label: text("k", kernel),
+                    run_id: Some("session".to_owned()),
+                    ..record(verdict)
+                };
+                write_record(dir.path(), &one).unwrap();
+                last.insert((one.binary, one.preset, one.kernel_label), verdict);
+            }
+            let all = crate::scan::scan::<crate::scan::All>(dir.path()).unwrap();
+            prop_assert!(all.damaged.is_empty());
+            let seen: std::collections::BTreeMap<_, _> =
+                all.folded.0.into_iter().map(|(_, r)| { let v = r.verdict(); ((r.binary, r.preset, r.kernel_label), v) }).collect();
+            prop_assert_eq!(usize::try_from(all.records).unwrap(), last.len());
+            prop_assert_eq!(seen, last);
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_session_left_is_replaced_whoever_left_it() {
+        let dir = tempfile::tempdir().unwrap();
+        for (run, preset) in [("one", None), ("two", Some("tiny-1llc".to_owned()))] {
+            let one = SidecarRecord { run_id: Some(run.to_owned()), preset, ..record(Verdict::Pass) };
+            write_record(dir.path(), &one).unwrap();
+        }
+        let (records, _) = read_records(dir.path()).unwrap();
+        assert!(records.len() == 1 && records[0].run_id.as_deref() == Some("two"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the workers of each cgroup did, for the record and for people.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What the workers of one cgroup did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -53,6 +54,9 @@ pub struct CgroupStats {
     /// Migrations to another node.
     #[serde(default)]
     pub cross_node_migrations: u64,
+    /// How long all workers together were on each CPU, ms: from being seen on it first until being seen on another.
+    #[serde(default)]
+    pub residence_ms: BTreeMap<u32, f64>,
     /// Share of pages on the worker's own node; 0 when no pages are known.
     #[serde(default)]
     pub page_locality: f64,

@@ -7,22 +7,16 @@ use std::io::{Read as _, Write};
 /// Ctrl-A, as in QEMU's own terminal.
 const ESCAPE: u8 = 1;
 
-/// Hands stdin to the machine until either ends.
-///
-/// # Errors
-/// The monitor has ended already.
-pub fn forward(mut to: impl Write + Send + 'static, monitor: u32) -> Result<()> {
-    let pid = i32::try_from(monitor).ok().and_then(Pid::from_raw).context("the monitor has no process")?;
-    // A descriptor: the number may be another process's by the time a key is pressed.
-    let monitor = pidfd_open(pid, PidfdFlags::empty()).context("the monitor has ended")?;
+/// Hands stdin to the machine until either ends; `leave` ends the machine when the person wants to go.
+pub fn forward(mut to: impl Write + Send + 'static, leave: impl FnOnce() + Send + 'static) {
     std::thread::spawn(move || {
         let mut keys = Keys::default();
         let mut typed = [0; 4096];
         let mut stdin = std::io::stdin().lock();
         while let Ok(count) = stdin.read(&mut typed) {
-            let (pass, leave) = keys.take(&typed[..count]);
-            if leave || count == 0 {
-                let _ = pidfd_send_signal(&monitor, Signal::KILL);
+            let (pass, left) = keys.take(&typed[..count]);
+            if left || count == 0 {
+                leave();
                 return;
             }
             if to.write_all(&pass).and_then(|()| to.flush()).is_err() {
@@ -30,7 +24,19 @@ pub fn forward(mut to: impl Write + Send + 'static, monitor: u32) -> Result<()> 
             }
         }
     });
-    Ok(())
+}
+
+/// Kills a monitor that is a process.
+///
+/// # Errors
+/// The monitor has ended already.
+pub fn killer(monitor: u32) -> Result<impl FnOnce() + Send + 'static> {
+    let pid = i32::try_from(monitor).ok().and_then(Pid::from_raw).context("the monitor has no process")?;
+    // A descriptor: the number may be another process's by the time a key is pressed.
+    let monitor = pidfd_open(pid, PidfdFlags::empty()).context("the monitor has ended")?;
+    Ok(move || {
+        let _ = pidfd_send_signal(&monitor, Signal::KILL);
+    })
 }
 
 /// Finds Ctrl-A x in what is typed; Ctrl-A twice is Ctrl-A.

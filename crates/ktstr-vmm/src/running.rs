@@ -3,7 +3,8 @@
 use crate::accel::Accel;
 use crate::config::{Spoil, VmConfig};
 use crate::event::{Event, EventSink, Quota};
-use crate::kvm::{self, Why};
+use crate::keyboard;
+use crate::kvm::{self, Sink as _, Why};
 use crate::tcg::{Monitor, Pipes};
 use crate::vm::{HostDelay, VmEnd};
 use anyhow::Result;
@@ -41,8 +42,8 @@ impl Running {
             }
             Accel::Tcg | Accel::Sim => {
                 let (monitor, mut pipes) = Monitor::start(config)?;
-                if let Some(keyboard) = pipes.keyboard.take() {
-                    crate::keyboard::forward(keyboard, monitor.pid())?;
+                if let Some(keys) = pipes.keyboard.take() {
+                    keyboard::forward(keys, keyboard::killer(monitor.pid())?);
                 }
                 let simulated = config.accel == Accel::Sim;
                 let every = match config.spoil {
@@ -53,7 +54,14 @@ impl Running {
             }
             Accel::Kvm => {
                 let sink = EventSink::new(events.clone(), config.spoil == Spoil::PanicCpu);
-                Ok(Self::Kvm(kvm::Machine::start(config, sink)?))
+                let mut machine = kvm::Machine::start(config, sink.clone())?;
+                if let Some((keys, leave)) = machine.take_keyboard() {
+                    keyboard::forward(keys, move || {
+                        leave();
+                        sink.ended();
+                    });
+                }
+                Ok(Self::Kvm(machine))
             }
         }
     }

@@ -3,31 +3,11 @@
 
 mod common;
 
-use common::{Run, fails_with, run_with};
-
-/// Whether the fault scheduler can be built here; where it cannot, says which package is missing, and fails if nothing may be
-/// skipped.
-fn there() -> bool {
-    // Where there is no cargo to build it, as in the lab, what was packed is what counts.
-    let packed = std::path::Path::new(env!("CARGO_BIN_EXE_fixture")).with_file_name("scx-ktstr");
-    if std::env::var_os("CARGO").is_none() && packed.is_file() {
-        return true;
-    }
-    let named = ["BPF_CLANG", "CLANG"].iter().find_map(|n| std::env::var(n).ok().filter(|v| !v.is_empty()));
-    let clang = named.unwrap_or_else(|| "clang-19".into());
-    let dirs = std::env::var_os("PATH").unwrap_or_default();
-    if std::env::split_paths(&dirs).any(|dir| dir.join(&clang).is_file()) {
-        return true;
-    }
-    let message = format!("scx-ktstr needs {clang}; install the package clang-19");
-    assert!(std::env::var_os("KTSTR_NO_SKIP_MODE").is_none(), "{message}");
-    eprintln!("ktstr: SKIP: {message}");
-    false
-}
+use common::{Run, fails_with, run_with, scx_ktstr_is_there};
 
 /// Runs a fixture with the scheduler as the workspace's own build has it.
 fn run(test: &str) -> Option<Run> {
-    there().then(|| {
+    scx_ktstr_is_there().then(|| {
         run_with(test, |c| {
             c.env("KTSTR_SCHEDULER_PROFILE", "dev");
         })
@@ -136,6 +116,32 @@ fn a_crowd_on_one_cpu_passes_without_a_fault() {
 #[test]
 fn slow_dispatching_is_caught_by_the_gaps_it_makes() {
     caught("under_slow_dispatch", &["cgroup `crowd`: worker 0"]);
+}
+
+#[test]
+fn pairs_and_a_worker_alone_pass_under_the_monitor_s_limits_without_a_fault() {
+    passes("under_ktstr_watched");
+}
+
+#[test]
+fn tasks_piled_on_one_cpu_are_caught_by_its_local_queue() {
+    caught("under_a_pile", &["tasks in a local dispatch queue on CPU 1, at most 3: 1 samples in a row from "]);
+}
+
+#[test]
+fn tasks_sent_where_they_may_not_run_are_caught_by_the_kernel_s_count_of_fallbacks() {
+    caught("under_misplacement", &["SCX_EV_SELECT_CPU_FALLBACK a second, at most 0.5: 1 samples in a row from "]);
+}
+
+#[test]
+fn tasks_that_the_kernel_had_to_keep_are_caught_by_its_count() {
+    caught("under_keep_last", &["SCX_EV_DISPATCH_KEEP_LAST a second, at most 0.5: 1 samples in a row from "]);
+}
+
+#[test]
+fn a_cpu_whose_clock_stands_still_is_caught_by_its_number() {
+    passes("under_ktstr_clocked");
+    caught("under_slow_wakeups", &["the run queue's clock of CPU "]);
 }
 
 #[test]

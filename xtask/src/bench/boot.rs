@@ -1,13 +1,13 @@
 //! A whole test, hello to bye, against QEMU alone with the same kernel and an init that powers off.
 
-use super::{kvm, median, virtme};
+use super::{kvm, median, seconds, virtme};
 use crate::demo::{self, DEFAULT_KERNEL};
 use crate::step::{self, cargo, workspace_root};
 use anyhow::{Context as _, Result, bail, ensure};
+use clap::{Args, ValueEnum};
 use ktstr_vmm::initramfs::cpio;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::Command;
 
 /// Pairs of runs, one of each kind in turn, so that a slow spell of the host hits both.
 const PAIRS: usize = 11;
@@ -17,14 +17,39 @@ const VIRTME_PAIRS: usize = 3;
 const LIMIT: f64 = 1.3;
 /// The kernel's words of both, but for the channel's.
 pub const CMDLINE: &str = "console=ttyS0 panic=-1 oops=panic reboot=t tsc=reliable no_timer_check i8042.noaux i8042.nokbd \
-                       random.trust_cpu=on quiet";
+                       random.trust_cpu=on cryptomgr.notests=1 quiet";
+
+/// What to measure, and how often.
+#[derive(Args, Debug)]
+pub struct Boot {
+    /// Only under this accelerator: tcg here, kvm in the lab
+    #[arg(long)]
+    accel: Option<Under>,
+    /// Runs of each monitor on KVM
+    #[arg(long, default_value_t = kvm::RUNS)]
+    runs: usize,
+}
+
+/// Where the machines run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Under {
+    /// On this machine
+    Tcg,
+    /// In the lab
+    Kvm,
+}
 
 /// Measures on 2 CPUs and 512 MiB: under TCG here, and on KVM in the lab.
-pub fn run() -> Result<()> {
+pub fn run(options: &Boot) -> Result<()> {
     step::run(&mut cargo(&["build", "--quiet", "--locked", "--package", "fault-tests", "--bins"]))?;
     let dir = tempfile::tempdir()?;
-    under_tcg(dir.path())?;
-    kvm::run(&trivial_initrd(dir.path())?)
+    if options.accel != Some(Under::Kvm) {
+        under_tcg(dir.path())?;
+    }
+    if options.accel != Some(Under::Tcg) {
+        kvm::run(&trivial_initrd(dir.path())?, options.runs)?;
+    }
+    Ok(())
 }
 
 fn under_tcg(dir: &Path) -> Result<()> {
@@ -60,16 +85,6 @@ fn under_tcg(dir: &Path) -> Result<()> {
         }
     }
     virtme::hold_the_promise("tcg", median(ours_s), median(virtme_s))
-}
-
-fn seconds(command: &mut Command) -> Result<f64> {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let start = Instant::now();
-    let output = command.output().with_context(|| format!("failed to start {}", command.get_program().display()))?;
-    let took = start.elapsed().as_secs_f64();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{} ended with {}: {stderr}", command.get_program().display(), output.status);
-    Ok(took)
 }
 
 fn trivial_initrd(dir: &Path) -> Result<PathBuf> {

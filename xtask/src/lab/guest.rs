@@ -33,10 +33,11 @@ pub struct Job {
     pub environment: Vec<(String, String)>,
 }
 
-const MOUNTS: [(&str, &str); 7] = [
+const MOUNTS: [(&str, &str); 8] = [
     ("proc", "/proc"),
     ("sysfs", "/sys"),
     ("devtmpfs", "/dev"),
+    ("devpts", "/dev/pts"),
     ("tmpfs", "/run"),
     ("tmpfs", "/dev/shm"),
     ("cgroup2", "/sys/fs/cgroup"),

@@ -80,6 +80,7 @@ impl Suite {
             .collect();
         ensure!(!binaries.is_empty(), "nextest lists no test binaries for {}", packages.join(", "));
         binaries.push(workspace_root().join("target/debug/fixture"));
+        binaries.push(workspace_root().join("target/debug/cargo-ktstr"));
         // There is no cargo inside to build it when a test asks for it.
         run(&mut cargo(&["build", "--locked", "--package", "scx-ktstr"]))?;
         binaries.push(workspace_root().join("target/debug/scx-ktstr"));

@@ -8,7 +8,7 @@ use ktstr_kernel::find::FoundKernel;
 use ktstr_scenario::SchedulerLaunch;
 use ktstr_topology::{Topology, vm_memory_mib};
 use ktstr_vmm::initramfs::{BaseSpec, build_base_layer};
-use ktstr_vmm::{Accel, Deadlines, VmConfig, choose_accel};
+use ktstr_vmm::{Deadlines, VmConfig, choose_accel};
 use ktstr_wire::{Nonce, seal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -91,9 +91,7 @@ impl Machine {
     /// The machine as the monitor wants it.
     pub fn config(&self, exec: Option<&str>, terminal: Option<&Terminal>) -> Result<VmConfig> {
         let wanted = std::env::var("KTSTR_ACCEL").ok().filter(|a| !a.is_empty());
-        let chosen = choose_accel(wanted.as_deref())?.accel;
-        // The console of our own monitor has no keyboard yet.
-        let accel = if terminal.is_some() { Accel::Tcg } else { chosen };
+        let accel = choose_accel(wanted.as_deref())?.accel;
         let nonce = nonce()?;
         let params = ShellParams {
             schema: PARAMS_SCHEMA,
@@ -130,7 +128,7 @@ impl Machine {
             _ => None,
         };
         let init = std::env::current_exe().context("failed to find this program")?;
-        let spec = BaseSpec { init, extra: self.files.clone(), kernel_config: config };
+        let spec = BaseSpec { init, extra: self.files.clone(), texts: Vec::new(), kernel_config: config };
         let cache: &Path = &Cache::open()?.dir().join("initramfs");
         build_base_layer(&spec, cache).context("failed to pack the guest's files")
     }

@@ -9,15 +9,14 @@ use crate::entry::KtstrTestEntry;
 use crate::evaluate::{Evidence, Expected, evaluate};
 use crate::registry::{KTSTR_TESTS, find};
 use anyhow::{Context as _, Result};
-use ktstr_scenario::panic_text;
 use ktstr_scenario::{Assert, Attachable, Ctx, CtxParams, SchedulerControl, SchedulerLaunch, SchedulerSpec, report};
+use ktstr_scenario::{kmsg, panic_text};
 use ktstr_topology::Topology;
 use ktstr_verdict::{HarnessFault, Policy, Verdict, final_outcome};
 use ktstr_vmm::host::HostTopology;
 use ktstr_vmm::{HostDelay, VmEnd};
 use ktstr_wire::{Encoder, Hello, Message, Nonce, SCHEMA, Stage, TestReport, Transcript};
-use std::io::{Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt as _;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -209,21 +208,17 @@ const MARK: &str = "ktstr: a test begins";
 const MARK_TRIES: u32 = 20;
 const MARK_AGAIN: Duration = Duration::from_millis(50);
 
-/// What the kernel says from now on (kernel: Documentation/ABI/testing/dev-kmsg).
-struct KernelLog(std::fs::File);
+/// What the kernel says from now on.
+struct KernelLog(kmsg::Reader);
 
 impl KernelLog {
     /// From a line of ours on, which is in the log when this returns: a kernel may drop what user space writes there.
     fn from_now() -> Result<Self> {
-        let mut file = std::fs::File::options()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open("/dev/kmsg")
-            .context("the kernel's log cannot be read: /dev/kmsg")?;
-        file.seek(SeekFrom::End(0)).context("/dev/kmsg")?;
-        let mut log = Self(file);
+        let log = kmsg::Reader::from_now();
+        let mut log = Self(log.with_context(|| format!("the kernel's log cannot be read: {}", kmsg::PATH))?);
         for _ in 0..MARK_TRIES {
-            std::fs::write("/dev/kmsg", MARK).context("the kernel's log takes no line: /dev/kmsg")?;
+            std::fs::write(kmsg::PATH, MARK)
+                .with_context(|| format!("the kernel's log takes no line: {}", kmsg::PATH))?;
             while let Some(line) = log.next()? {
                 if line == MARK {
                     return Ok(log);
@@ -244,23 +239,10 @@ impl KernelLog {
         Ok(text)
     }
 
-    /// The text of the next record, `level,sequence,time,flags;text`; `None` at the end.
+    /// The text of the next record; `None` at the end. Where records were lost a splat may have been among them.
     fn next(&mut self) -> Result<Option<String>> {
-        let mut record = [0; 8192];
-        loop {
-            match self.0.read(&mut record) {
-                Ok(0) => return Ok(None),
-                Ok(count) => {
-                    let record = String::from_utf8_lossy(&record[..count]);
-                    let said = record.split_once(';').map_or(&*record, |(_, said)| said);
-                    return Ok(Some(said.lines().next().unwrap_or_default().to_owned()));
-                }
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => return Ok(None),
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                // EPIPE: records were overwritten before they were read, and a splat may have been among them.
-                Err(e) => return Err(e).context("the kernel said more than its log holds"),
-            }
-        }
+        let record = self.0.next_record().context("the kernel said more than its log holds")?;
+        Ok(record.map(|record| kmsg::text_of(&record).to_owned()))
     }
 }
 

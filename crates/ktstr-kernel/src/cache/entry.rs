@@ -38,6 +38,11 @@ impl CacheEntry {
         self.dir.file_name().and_then(|n| n.to_str()).unwrap_or(&self.metadata.version)
     }
 
+    /// What people call it: the version, and for a kernel that was built here its key, for a stock kernel may have its version.
+    pub fn label(&self) -> &str {
+        if self.key().starts_with("path_") { self.key() } else { &self.metadata.version }
+    }
+
     /// Its directory.
     pub fn dir(&self) -> &Path {
         &self.dir

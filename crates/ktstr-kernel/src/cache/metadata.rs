@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub const METADATA_SCHEMA: u32 = 1;
 
 /// What is known about a cached kernel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     /// [`METADATA_SCHEMA`] of the writer.
     pub schema: u32,

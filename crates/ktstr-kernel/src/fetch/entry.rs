@@ -5,7 +5,6 @@ use super::error::FetchError;
 use crate::cache::{Cache, CacheEntry, CacheError, METADATA_SCHEMA, Metadata, PackageRecord, publish_dir};
 use crate::config::{flags, has_sched_ext};
 use crate::image::{decompress_bzimage, kernel_release};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What an entry is made from.
@@ -50,22 +49,25 @@ fn fill(dir: &Path, source: &Source) -> Result<(), FetchError> {
     let image = image.ok_or_else(|| missing("kernel image"))?;
     let config = config.ok_or_else(|| missing("kernel configuration"))?;
     let release = kernel_release(&image).ok_or_else(|| missing("kernel release in its image"))?;
-    let vmlinux = decompress_bzimage(&image)?;
-    let text = String::from_utf8_lossy(&config).into_owned();
-    for (name, bytes) in [("vmlinuz", &image), ("vmlinux", &vmlinux), ("config", &config)] {
-        let path = dir.join(name);
-        std::fs::write(&path, bytes).map_err(|e| CacheError::io("write", &path, e))?;
-    }
     let metadata = Metadata {
         schema: METADATA_SCHEMA,
         version: source.version.clone(),
         release,
-        sched_ext: has_sched_ext(&text),
         source: source.source.clone(),
-        flags: flags(&text),
         packages: source.packages.clone(),
         modules: source.modules.clone(),
-        files: BTreeMap::new(),
+        ..Metadata::default()
     };
-    Ok(CacheEntry::seal(dir, metadata)?)
+    write_entry(dir, &image, &config, metadata)
+}
+
+/// The files of an entry, and `metadata` completed by what they say.
+pub(crate) fn write_entry(dir: &Path, image: &[u8], config: &[u8], metadata: Metadata) -> Result<(), FetchError> {
+    let vmlinux = decompress_bzimage(image)?;
+    let text = String::from_utf8_lossy(config);
+    for (name, bytes) in [("vmlinuz", image), ("vmlinux", &vmlinux), ("config", config)] {
+        let path = dir.join(name);
+        std::fs::write(&path, bytes).map_err(|e| CacheError::io("write", &path, e))?;
+    }
+    Ok(CacheEntry::seal(dir, Metadata { sched_ext: has_sched_ext(&text), flags: flags(&text), ..metadata })?)
 }

@@ -10,7 +10,7 @@ pub(super) const FLAVOUR: &str = "cloud";
 pub(super) const ARCH: &str = "amd64";
 
 /// One package of an index.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Package {
     /// `linux-image-6.18.15+deb13-cloud-amd64`.
     pub name: String,

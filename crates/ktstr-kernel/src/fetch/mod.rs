@@ -14,6 +14,7 @@ mod deb;
 mod entry;
 mod error;
 mod index;
+mod kept;
 mod local;
 mod modules;
 mod package;
@@ -26,6 +27,7 @@ mod target;
 mod verify;
 
 pub use candidate::{Candidate, Layout};
+pub(crate) use entry::write_entry;
 pub use error::FetchError;
 pub use index::Package;
 pub use modules::modules;

@@ -6,9 +6,9 @@ use super::catalogue;
 use super::entry::{Source, store};
 use super::error::FetchError;
 use super::index::Package;
+use super::kept::Kept;
 use super::local::fetch_file;
 use super::request::{Request, choose};
-use super::verify::check_sha256;
 use crate::cache::{Cache, CacheEntry, CacheError, PackageRecord};
 use crate::progress::Progress;
 
@@ -85,17 +85,15 @@ pub fn fetch(request: &str, progress: &dyn Progress) -> Result<CacheEntry, Fetch
     let work = work_dir(&cache)?;
     let found = catalogue::read(work.path(), progress)?;
     let chosen = choose(&found.kernels, &parsed, request)?;
-    let mut files = Vec::new();
+    let mut kept = Vec::new();
     for package in chosen.packages() {
         progress.step(&format!("package {} {}", package.name, package.version));
-        let file = work.path().join(format!("{}.deb", package.name));
         let url = format!("{}/{}", found.target.site.trim_end_matches('/'), package.filename);
-        download(&url, &file, package.size, progress)?;
-        check_sha256(&package.name, &file, &package.sha256)?;
-        files.push(file);
+        kept.push(Kept::obtain(&cache, package, |file| download(&url, file, package.size, progress))?);
     }
+    let files = kept.iter().map(|k| k.file().to_owned()).collect();
     progress.step(&format!("unpacking kernel {}", chosen.version));
-    store(
+    let entry = store(
         &cache,
         &Source {
             version: chosen.version.clone(),
@@ -104,7 +102,9 @@ pub fn fetch(request: &str, progress: &dyn Progress) -> Result<CacheEntry, Fetch
             modules: chosen.modules.as_ref().map(record),
             files,
         },
-    )
+    )?;
+    kept.into_iter().for_each(Kept::done);
+    Ok(entry)
 }
 
 /// The newest undamaged entry that answers; a damaged one is named and fetched again.

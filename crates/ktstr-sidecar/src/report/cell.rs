@@ -4,6 +4,7 @@ use super::chart::{class, history, mark, phases, word};
 use super::escape::Text;
 use super::gather::{Moment, Story};
 use super::heat::Cell;
+use crate::failure::timeline;
 use crate::record::SidecarRecord;
 use crate::rows::RowKey;
 use crate::series::Series;
@@ -101,6 +102,9 @@ fn evidence(
     }
     phases(out, &record.phases_us)?;
     cgroups(out, record)?;
+    if !record.phases.is_empty() {
+        block(out, "What the scenario did, and when", &timeline(record).join("\n"))?;
+    }
     if let Some(exit) = &record.exit_info {
         block(out, "Why the scheduler left, in the kernel's words", exit)?;
     }

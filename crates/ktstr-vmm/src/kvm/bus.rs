@@ -4,13 +4,12 @@
 use super::channel::{Inbox, Traffic, take_window};
 use super::ioapic::IoApic;
 use super::layout::{COM1, KEYBOARD_COMMAND, PM1_CONTROL, PM1_ENABLE, PM1_EVENT};
+use super::serial::{Keyboard, SerialPort};
 use ktstr_wire::{DOORBELL, PORT, PORT_READY};
 use std::io::Write;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 use vm_memory::GuestMemoryMmap;
-use vm_superio::serial::NoEvents;
-use vm_superio::{Serial, Trigger};
 use vmm_sys_util::eventfd::EventFd;
 
 /// Bits of the PM1 control register: ACPI is on; sleep type; sleep now (ACPI 6.5, 4.8.3.2).
@@ -44,33 +43,9 @@ pub(crate) trait Sink: Send + Sync {
     fn ended(&self);
 }
 
-/// Rings the guest's interrupt for the serial port.
-pub(crate) struct Interrupt(pub EventFd);
-
-impl Trigger for Interrupt {
-    type E = std::io::Error;
-
-    fn trigger(&self) -> std::io::Result<()> {
-        self.0.write(1)
-    }
-}
-
-struct ConsoleWriter<S>(S);
-
-impl<S: Sink> Write for ConsoleWriter<S> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.console(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// All ports.
 pub(crate) struct Bus<S: Sink + Clone> {
-    serial: Mutex<Serial<Interrupt, NoEvents, ConsoleWriter<S>>>,
+    serial: Arc<SerialPort<S>>,
     sink: S,
     memory: GuestMemoryMmap,
     inbox: Inbox,
@@ -84,10 +59,10 @@ pub(crate) struct Bus<S: Sink + Clone> {
 impl<S: Sink + Clone> Bus<S> {
     /// All ports of a machine with this memory; `inbox` is what its guest is told when it asks.
     pub fn new(sink: S, memory: GuestMemoryMmap, serial_interrupt: EventFd, inbox: Vec<u8>) -> Self {
-        let serial = Serial::new(Interrupt(serial_interrupt), ConsoleWriter(sink.clone()));
+        let serial = Arc::new(SerialPort::new(sink.clone(), serial_interrupt));
         let inbox = Inbox::new(inbox);
         let traffic = Arc::default();
-        Self { serial: Mutex::new(serial), sink, memory, inbox, traffic, pm1_enable: AtomicU16::new(0), ioapic: None }
+        Self { serial, sink, memory, inbox, traffic, pm1_enable: AtomicU16::new(0), ioapic: None }
     }
 
     /// With an I/O APIC that KVM leaves to us.
@@ -112,8 +87,17 @@ impl<S: Sink + Clone> Bus<S> {
         Arc::clone(&self.traffic)
     }
 
-    /// Tells the listener that the machine has ended.
+    /// What is written to it is typed on the console.
+    pub fn keyboard(&self) -> impl Write + Send + use<S>
+    where
+        S: 'static,
+    {
+        Keyboard(Arc::clone(&self.serial))
+    }
+
+    /// Tells the listener, and whoever types, that the machine has ended.
     pub fn end(&self) {
+        self.serial.end();
         self.sink.ended();
     }
 
@@ -128,13 +112,7 @@ impl<S: Sink + Clone> Bus<S> {
                 let length = u32::from_le_bytes([*a, *b, *c, *d]);
                 take_window(&self.memory, &self.traffic, length, |bytes| self.sink.channel(bytes));
             }
-            (COM1..=0x3ff, bytes) => {
-                let mut serial = self.serial.lock().unwrap_or_else(PoisonError::into_inner);
-                for byte in bytes {
-                    // An interrupt that cannot be rung is a byte that the guest polls for.
-                    let _ = serial.write(offset(port), *byte);
-                }
-            }
+            (COM1..=0x3ff, bytes) => self.serial.write(offset(port), bytes),
             (PM1_ENABLE, [low, high, ..]) => self.pm1_enable.store(u16::from_le_bytes([*low, *high]), Relaxed),
             (PM1_CONTROL, [low, high, ..]) => {
                 let value = u16::from_le_bytes([*low, *high]);
@@ -158,10 +136,7 @@ impl<S: Sink + Clone> Bus<S> {
             DOORBELL if data.len() == 4 => {
                 data.copy_from_slice(&self.inbox.next(&self.memory, &self.traffic).to_le_bytes());
             }
-            COM1..=0x3ff => {
-                let mut serial = self.serial.lock().unwrap_or_else(PoisonError::into_inner);
-                data.fill_with(|| serial.read(offset(port)));
-            }
+            COM1..=0x3ff => self.serial.read(offset(port), data),
             PM1_CONTROL => answer(data, SCI_ENABLED),
             PM1_ENABLE => answer(data, self.pm1_enable.load(Relaxed)),
             // Never busy, never an event.
@@ -188,6 +163,7 @@ mod tests {
     use super::*;
     use ktstr_wire::{INBOX, INBOX_LEN, WINDOW};
     use proptest::prelude::*;
+    use std::sync::Mutex;
     use vm_memory::{Bytes as _, GuestAddress};
 
     #[derive(Clone, Default)]

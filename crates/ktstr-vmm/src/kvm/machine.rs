@@ -26,6 +26,7 @@ use kvm_bindings::{
 };
 use kvm_ioctls::{Kvm, VcpuFd, VmFd};
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Release};
@@ -41,6 +42,7 @@ pub(crate) struct Machine {
     ending: Arc<Ending>,
     traffic: Arc<Traffic>,
     phases: Vec<(&'static str, Duration)>,
+    keyboard: Option<Box<dyn Write + Send>>,
     // The memory and the machine must outlive the CPUs, and do: fields are dropped after `Drop::drop` has joined them.
     vm: Arc<VmFd>,
     _memory: GuestMemoryMmap,
@@ -86,6 +88,7 @@ impl Machine {
             ending,
             traffic: bus.traffic(),
             phases: Vec::new(),
+            keyboard: config.terminal.then(|| Box::new(bus.keyboard()) as Box<dyn Write + Send>),
             vm,
             _memory: memory,
             _host_cpus: host_cpus,
@@ -105,6 +108,13 @@ impl Machine {
     /// How long each part of the start took: machine and memory, what is loaded into it, its CPUs, their first entry.
     pub fn phases(&self) -> &[(&'static str, Duration)] {
         &self.phases
+    }
+
+    /// Of a machine with a terminal, once: what is written to it is typed there, and what to call when the person leaves.
+    pub fn take_keyboard(&mut self) -> Option<(impl Write + Send + use<>, impl FnOnce() + Send + use<>)> {
+        let ending = Arc::clone(&self.ending);
+        let leave = move || ending.set(0, Why::Broken("the machine was left".into()), "");
+        self.keyboard.take().map(|keyboard| (keyboard, leave))
     }
 
     /// How it ended, once it has.

@@ -14,6 +14,7 @@ mod memory;
 mod probe;
 mod pvh;
 mod registers;
+mod serial;
 mod statistics;
 mod vcpu;
 

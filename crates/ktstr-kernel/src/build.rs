@@ -1,0 +1,241 @@
+//! A kernel from a source tree on this machine, into the cache like any other.
+
+use crate::cache::{Cache, CacheEntry, CacheError, METADATA_SCHEMA, Metadata, publish_dir};
+use crate::fetch::{FetchError, write_entry};
+use crate::find::path_label;
+use crate::image::kernel_release;
+use crate::progress::Progress;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What the harness needs of a kernel when the tree has no configuration of its own (`x86_64_defconfig` lacks these).
+const NEEDED: &str = "CONFIG_BPF_SYSCALL=y\nCONFIG_BPF_JIT=y\nCONFIG_DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT=y\n\
+    CONFIG_DEBUG_INFO_BTF=y\nCONFIG_SCHED_CLASS_EXT=y\nCONFIG_SCHEDSTATS=y\nCONFIG_PVH=y\n";
+
+/// Why there is no such kernel.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The directory is something else.
+    #[error("{} is not a kernel source tree: it has no {what}; give the directory that holds the kernel's Makefile", path.display())]
+    NotATree {
+        /// The directory.
+        path: PathBuf,
+        /// The file that every tree has.
+        what: &'static str,
+    },
+    /// A file that was named cannot be read.
+    #[error("failed to read {}: {cause}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// make could not be started.
+    #[error("failed to start make: {0}; run `apt-get install make gcc flex bison bc libelf-dev libssl-dev`")]
+    NoMake(std::io::Error),
+    /// make failed; what it said went to standard error.
+    #[error("`make {target}` in {} failed; what it said is above", tree.display())]
+    Make {
+        /// What was to be made.
+        target: String,
+        /// Where.
+        tree: PathBuf,
+    },
+    /// The configuration tool took lines out again.
+    #[error(
+        "the tree does not take {lines} from {}: something that they depend on is not set; see `make menuconfig` in {}",
+        fragment.display(), tree.display()
+    )]
+    Dropped {
+        /// The lines.
+        lines: String,
+        /// The fragment.
+        fragment: PathBuf,
+        /// The tree.
+        tree: PathBuf,
+    },
+    /// The image is another build's.
+    #[error("{} is of kernel {found} and the tree of {wanted}: it is no result of this build", image.display())]
+    OtherImage {
+        /// The image.
+        image: PathBuf,
+        /// Its release.
+        found: String,
+        /// The tree's.
+        wanted: String,
+    },
+    /// The cache.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The image cannot be opened up.
+    #[error(transparent)]
+    Image(#[from] FetchError),
+}
+
+/// Builds the tree's kernel and caches it as `path_{name}_{hash of the path}`, replacing an older build of the same tree.
+///
+/// With a fragment, or in a tree without a `.config`, the configuration is one of ours beside the cache; the tree's own is never
+/// changed.
+///
+/// # Errors
+/// [`BuildError`].
+pub fn build(tree: &Path, fragment: Option<&Path>, progress: &dyn Progress) -> Result<CacheEntry, BuildError> {
+    for what in ["Makefile", "Kconfig"] {
+        if !tree.join(what).is_file() {
+            return Err(BuildError::NotATree { path: tree.to_owned(), what });
+        }
+    }
+    let tree = tree.canonicalize().map_err(|cause| BuildError::Read { path: tree.to_owned(), cause })?;
+    let cache = Cache::open()?;
+    let make = Make { config: configuration(&cache, &tree, fragment)?, tree };
+    make.configure(fragment, progress)?;
+    let release = make.answer("kernelrelease")?;
+    progress.step(&format!("building kernel {release} in {}", make.tree.display()));
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    make.run(&[&format!("-j{jobs}"), "bzImage"])?;
+    let image = make.tree.join(make.answer("image_name")?);
+    store(&cache, &make, &release, &image)
+}
+
+/// The tree's own when nothing is to be added to it, else a copy.
+fn configuration(cache: &Cache, tree: &Path, fragment: Option<&Path>) -> Result<PathBuf, BuildError> {
+    let own = tree.join(".config");
+    if fragment.is_none() && own.is_file() {
+        return Ok(own);
+    }
+    let dir = cache.dir().join("builds").join(path_label(tree));
+    fs::create_dir_all(&dir).map_err(|e| CacheError::io("create", &dir, e))?;
+    let config = dir.join("config");
+    let begun = if own.is_file() { fs::copy(&own, &config).map(drop) } else { fs::write(&config, "") };
+    begun.map_err(|e| CacheError::io("write", &config, e))?;
+    Ok(config)
+}
+
+/// make in a tree, with one configuration (kernel: Documentation/kbuild/kconfig.rst, `KCONFIG_CONFIG`).
+struct Make {
+    tree: PathBuf,
+    config: PathBuf,
+}
+
+impl Make {
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("make");
+        command.arg("-C").arg(&self.tree).arg("--no-print-directory").args(words).env("KCONFIG_CONFIG", &self.config);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Its output goes where a person reads it, never to standard output.
+    fn run(&self, words: &[&str]) -> Result<(), BuildError> {
+        let status = self.command(words).stdout(Stdio::from(std::io::stderr())).status().map_err(BuildError::NoMake)?;
+        if status.success() { Ok(()) } else { Err(self.failed(words)) }
+    }
+
+    fn answer(&self, target: &str) -> Result<String, BuildError> {
+        let output = self.command(&["-s", target]).stderr(Stdio::inherit()).output().map_err(BuildError::NoMake)?;
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        if output.status.success() && !text.is_empty() { Ok(text) } else { Err(self.failed(&[target])) }
+    }
+
+    fn failed(&self, words: &[&str]) -> BuildError {
+        BuildError::Make { target: words.last().copied().unwrap_or_default().to_owned(), tree: self.tree.clone() }
+    }
+
+    fn read(path: &Path) -> Result<String, BuildError> {
+        fs::read_to_string(path).map_err(|cause| BuildError::Read { path: path.to_owned(), cause })
+    }
+
+    fn configure(&self, fragment: Option<&Path>, progress: &dyn Progress) -> Result<(), BuildError> {
+        if self.config == self.tree.join(".config") {
+            return Ok(());
+        }
+        progress.step("configuring");
+        let wanted = fragment.map(Self::read).transpose()?;
+        let mut config = Self::read(&self.config)?;
+        if config.is_empty() {
+            self.run(&["defconfig"])?;
+            config = Self::read(&self.config)? + NEEDED;
+        }
+        // A later line outweighs an earlier one.
+        config.push_str(wanted.as_deref().unwrap_or_default());
+        fs::write(&self.config, config).map_err(|e| CacheError::io("write", &self.config, e))?;
+        self.run(&["olddefconfig"])?;
+        let (Some(wanted), Some(fragment)) = (wanted, fragment) else { return Ok(()) };
+        let lost = dropped(&wanted, &Self::read(&self.config)?);
+        if lost.is_empty() {
+            return Ok(());
+        }
+        Err(BuildError::Dropped { lines: lost.join(", "), fragment: fragment.to_owned(), tree: self.tree.clone() })
+    }
+}
+
+/// Lines of a fragment that do not hold in a configuration. `=n` is as good as "is not set", and so is no word at all.
+fn dropped<'a>(fragment: &'a str, config: &str) -> Vec<&'a str> {
+    let unset = |name: &str| !config.lines().any(|l| l.strip_prefix(name).is_some_and(|rest| rest.starts_with('=')));
+    let holds = |line: &str| {
+        if let Some(name) = line.strip_prefix("# ").and_then(|l| l.strip_suffix(" is not set")) {
+            return unset(name);
+        }
+        match line.split_once('=') {
+            Some((name, "n")) => unset(name),
+            _ => config.lines().any(|l| l == line),
+        }
+    };
+    let lines = fragment.lines().map(str::trim);
+    let meant = lines.filter(|l| l.starts_with("CONFIG_") || l.starts_with("# CONFIG_") && l.ends_with(" is not set"));
+    meant.filter(|line| !holds(line)).collect()
+}
+
+fn store(cache: &Cache, make: &Make, release: &str, image: &Path) -> Result<CacheEntry, BuildError> {
+    let bytes = fs::read(image).map_err(|cause| BuildError::Read { path: image.to_owned(), cause })?;
+    // An ELF image has no header to hold against the tree.
+    if let Some(found) = kernel_release(&bytes).filter(|found| found != release) {
+        return Err(BuildError::OtherImage { image: image.to_owned(), found, wanted: release.to_owned() });
+    }
+    let config = Make::read(&make.config)?;
+    let dest = cache.kernels_dir().join(path_label(&make.tree));
+    let metadata = Metadata {
+        schema: METADATA_SCHEMA,
+        version: upstream(release),
+        release: release.to_owned(),
+        source: format!("built in {}", make.tree.display()),
+        ..Metadata::default()
+    };
+    publish_dir(&dest, || true, |dir| write_entry(dir, &bytes, config.as_bytes(), metadata))?;
+    Ok(CacheEntry::read(&dest)?)
+}
+
+/// `6.18.15` of `6.18.15-00042-gdead`, `7.3-rc1` of `7.3.0-rc1+`.
+fn upstream(release: &str) -> String {
+    let mut parts = release.split(['-', '+']);
+    let base = parts.next().unwrap_or_default();
+    match parts
+        .next()
+        .filter(|p| p.strip_prefix("rc").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())))
+    {
+        Some(rc) => format!("{}-{rc}", base.strip_suffix(".0").unwrap_or(base)),
+        None => base.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_the_tree_does_not_take_is_named() {
+        let fragment = "# a remark\nCONFIG_A=y\nCONFIG_B=m\nCONFIG_C=n\n# CONFIG_D is not set\nCONFIG_E=y\n";
+        let config = "CONFIG_A=y\nCONFIG_B=y\nCONFIG_D=m\nCONFIG_EE=y\n";
+        assert_eq!(dropped(fragment, config), ["CONFIG_B=m", "# CONFIG_D is not set", "CONFIG_E=y"]);
+        assert_eq!(dropped("CONFIG_A=y\nCONFIG_Z=n", config), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_release_of_a_tree_is_of_an_upstream_version() {
+        let all = ["6.18.15", "6.18.15-00042-gdead", "7.3.0-rc1+", "7.3.0+", "6.18.0-dirty"].map(upstream);
+        assert_eq!(all, ["6.18.15", "6.18.15", "7.3-rc1", "7.3.0", "6.18.0"]);
+    }
+}
