@@ -10,6 +10,7 @@ use ktstr_kernel::cache::{Cache, sha256_file};
 use ktstr_kernel::find::{FindEnv, find_kernel};
 use ktstr_kernel::{Console, Progress as _};
 use ktstr_sidecar::SidecarRecord;
+use ktstr_topology::Topology;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -26,7 +27,7 @@ pub struct Replay {
     /// Let QEMU wait for gdb before the first instruction, on this port or at this socket's path
     #[arg(long, value_name = "PORT|PATH", num_args = 0..=1, default_missing_value = "1234")]
     gdb: Option<String>,
-    /// Stop there instead, at the first timer interrupt from this time since power-on: `2.5s`, `131ms`
+    /// Stop there instead, at the first timer interrupt from this time since power-on, on a machine of one CPU: `2.5s`, `131ms`
     #[arg(long, value_name = "TIME", requires = "gdb", value_parser = parse_instant)]
     at: Option<Duration>,
     #[command(flatten)]
@@ -73,6 +74,12 @@ pub fn run(command: &Replay) -> Result<ExitCode> {
     let ran = match (&command.gdb, command.at) {
         (Some(place), Some(at)) => {
             let stopped = |at: Duration| invite(&format!("QEMU waits at {:.6} s of its time", at.as_secs_f64()), place);
+            ensure!(
+                record.topology.parse::<Topology>().is_ok_and(|t| t.total_cpus() == 1),
+                "--at is for machines of one CPU, and this is {}: where QEMU stops one of several, the others run on until it has \
+                 heard of the stop, and the run is no longer the record's; --gdb alone waits before the first instruction",
+                record.topology
+            );
             let interrupt = timer_interrupt(&kernel.image)?;
             driven(run, &Driver { place, interrupt, at }, &stopped)?
         }

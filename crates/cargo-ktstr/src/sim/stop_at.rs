@@ -1,8 +1,8 @@
 //! Stops a simulated machine at an instant of its own time, and leaves it to a debugger.
 //!
-//! QEMU knows no breakpoint in time. But every CPU of a running machine hears from its timer, and where that interrupt begins can
-//! be read from the kernel's image: the first of them at or after the instant is where the machine stops. A stopped machine's
-//! time stands still and its CPUs go on where they were, so that the run stays what it was.
+//! QEMU knows no breakpoint in time. But a CPU that runs hears from its timer, and where that interrupt begins can be read from the
+//! kernel's image: the first one at or after the instant is where the machine stops. A machine of one CPU goes on from a stop as if
+//! there had been none; of several, the others run on until QEMU has heard of the stop, and the run is another from there.
 
 use super::remote::Remote;
 use anyhow::{Context as _, Result, bail, ensure};
