@@ -14,6 +14,7 @@ mod pairs;
 mod report_check;
 mod scenarios;
 mod setup;
+mod simulations;
 mod statistics;
 mod step;
 mod topologies;
@@ -55,6 +56,8 @@ enum Verb {
     TopologiesInside(topologies::Topologies),
     /// Run every canned scenario under some schedulers on some topologies
     Scenarios(scenarios::Scenarios),
+    /// Run tests under some schedulers on some topologies many times in simulation, and compare the digests
+    Simulations(simulations::Simulations),
     /// Measure what was promised
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -99,6 +102,7 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Topologies(options) => topologies::topologies(options),
         Verb::TopologiesInside(options) => topologies::inside(options),
         Verb::Scenarios(options) => scenarios::scenarios(options),
+        Verb::Simulations(options) => simulations::simulations(options),
         Verb::Bench(bench) => bench::run(bench),
         Verb::ReportCheck(options) => report_check::report_check(options),
         Verb::KernelSource(options) => kernel_source::kernel_source(options),

@@ -14,7 +14,7 @@ const TESTS: [&str; 2] = ["wakes", "wakes_slowly"];
 /// The sets: the fixture, the fixture again, the slow one.
 const SETS: [(&str, &str); 3] = [("old", TESTS[0]), ("equal", TESTS[0]), ("slow", TESTS[1])];
 /// What the slow one is slower in.
-const FIGURE: &str = "cgroup.p99_wake_us";
+const FIGURE: &str = "cgroup.p50_wake_us";
 
 /// How many.
 #[derive(Args, Debug)]
@@ -28,7 +28,7 @@ pub struct Pairs {
 pub fn pairs(options: &Pairs) -> Result<()> {
     run_setup()?;
     let kernel = fetch_kernel(DEFAULT_KERNEL)?;
-    run(&mut cargo(&["build", "-p", "fault-tests", "--bin", "fixture", "-p", "scx-ktstr", "--locked"]))?;
+    run(&mut cargo(&["build", "-p", "fault-tests", "--bin", "fixture", "--locked"]))?;
     let root = workspace_root().join("target/pairs");
     let _ = std::fs::remove_dir_all(&root);
     for round in 0..options.runs {

@@ -112,8 +112,15 @@ fn look(browser: &mut Browser, view: &View, url: &str, axe: &str, out: &Path) ->
     // One click from a broken cell to its evidence.
     browser.value("document.querySelector('.heat td.fail a').click()")?;
     ensure!(
-        browser.truth("[...document.querySelectorAll('.cell:target pre')].some((p) => p.offsetHeight > 0 && p.textContent.includes('dump line'))")?,
-        "the console of a broken cell is not seen after one click"
+        browser.truth("[...document.querySelectorAll('.cell:target .message')].some((p) => p.offsetHeight > 0 && p.textContent.trim() !== '')")?,
+        "why a cell is broken is not seen after one click"
+    );
+    // What the machine last said is there as well, where it said anything: an element of a closed run has no height.
+    ensure!(
+        browser.truth(
+            "[...document.querySelectorAll('.cell:target details[open] pre')].every((p) => p.offsetHeight > 0)"
+        )?,
+        "the last words of a broken cell are not seen after one click"
     );
     browser.value("document.querySelector('.cell:target').scrollIntoView()")?;
     browser.picture(&out.join(format!("{}-evidence.png", view.name)))?;
@@ -169,7 +176,7 @@ fn without_script(browser: &mut Browser, url: &str) -> Result<()> {
     browser.open(&format!("{url}{}", broken.as_str().unwrap_or_default()))?;
     let shown = browser.truth(
         "document.querySelectorAll('.tests tbody tr').length > 0 && document.querySelector('.tests th button') === null \
-         && document.querySelector('.cell:target pre').offsetHeight > 0",
+         && document.querySelector('.cell:target .message').offsetHeight > 0",
     )?;
     ensure!(shown, "without scripts something is missing");
     browser.quiet()

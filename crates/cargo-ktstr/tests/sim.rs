@@ -206,3 +206,39 @@ fn a_record_is_replayed_by_itself_and_what_is_missing_is_named() {
         assert!(said.contains(words), "`{words}` is not in:\n{said}");
     }
 }
+
+#[test]
+fn the_same_scheduler_twice_differs_in_nothing_and_other_arguments_in_what_they_change() {
+    let bench = Bench::new();
+    let same = bench.sim(&["compare", "steady", "--args-a", "-x 1", "--args-b", "-x 1", "--json"]);
+    assert_eq!(same.code, 0, "{}{}", same.stdout, same.stderr);
+    let [line] = &same.json()[..] else { panic!("{}", same.stdout) };
+    let figures = line["figures"].as_object().unwrap();
+    assert!(figures.len() > 5 && figures.values().all(|f| f["difference"].as_f64() == Some(0.0)), "{line}");
+    assert_eq!((&line["differ"], &line["a"]["args"]), (&0.into(), &serde_json::json!(["-x", "1"])));
+
+    let other = bench.sim(&["compare", "steady", "--args-b", "-x 1"]);
+    assert_eq!(other.code, 0, "{}{}", other.stdout, other.stderr);
+    let row = other.stdout.lines().find(|l| l.contains("cgroup.a.iterations")).unwrap();
+    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["cgroup.a.iterations", "1", "5", "4"]);
+    assert!(other.stdout.contains("figures, 1 differ"), "{}", other.stdout);
+    // A record that was made with arguments is replayed with them.
+    let record = bench.dir.path().join("out/binary/ktstr_steady/compare-B");
+    assert_eq!(bench.sim(&["replay", record.to_str().unwrap()]).code, 0);
+}
+
+#[test]
+fn sides_that_did_not_run_as_they_were_asked_to_are_not_compared() {
+    let bench = Bench::new();
+    let itself = bench.binary.to_str().unwrap();
+    for (words, why) in [
+        (&["wavers", "--args-b", "-x"][..], "side B was to run with `-x`, and `wavers` takes no arguments"),
+        (&["steady", "--scheduler-a", itself], "and `steady` did not: its scheduler is not declared by `binary`"),
+        (&["steady", "--scheduler-a", "nowhere"], "no scheduler nowhere for side A"),
+        (&["on_the_host"], "side A gave nothing to compare"),
+    ] {
+        let said = bench.sim(&[&["compare"], words].concat());
+        assert_eq!(said.code, 1, "{}", said.stdout);
+        assert!(said.stderr.contains(why), "`{why}` is not in:\n{}", said.stderr);
+    }
+}

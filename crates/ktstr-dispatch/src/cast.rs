@@ -22,6 +22,8 @@ pub struct Cast {
     pub staged: Vec<Attachable>,
     /// Its program, for the record.
     pub resolved: Option<ResolvedScheduler>,
+    /// Words that the environment put behind its arguments, for the record.
+    pub added_args: Vec<String>,
     /// Host files and their places in the guest.
     pub files: Vec<(PathBuf, String)>,
     /// The content of `config`, and its place in the guest.
@@ -46,6 +48,8 @@ impl Cast {
                 let mut launch = cast.program(entry.scheduler, &found)?;
                 launch.args.extend(entry.extra_sched_args.iter().map(|a| (*a).to_owned()));
                 cast.configure(entry, &mut launch)?;
+                launch.args.extend(settings.scheduler_args.iter().cloned());
+                cast.added_args.clone_from(&settings.scheduler_args);
                 Some(Attachable::Program(launch))
             }
         };
@@ -173,6 +177,11 @@ mod tests {
         assert!(packed("/sched/shell/sh").is_some() && packed("/sched/other/sh").is_some());
         assert_eq!(program(cast.staged.first()).args, [""; 0]);
         let without = KtstrTestEntry { scheduler: &SHELL, ..KtstrTestEntry::DEFAULT };
+        let more = Settings { scheduler_args: vec!["-z".into()], ..settings() };
+        let cast = Cast::of(&entry, &more).unwrap();
+        assert_eq!(program(cast.under_test.as_ref()).args.last().map(String::as_str), Some("-z"));
+        assert_eq!(cast.added_args, ["-z"]);
+        assert!(program(cast.staged.first()).args.is_empty());
         assert_eq!(program(Cast::of(&without, &settings()).unwrap().under_test.as_ref()).args, ["-x"]);
     }
 

@@ -26,7 +26,10 @@ pub const VARIABLES: &[Variable] = &[
     var("KTSTR_KERNEL_LIST", "`label=path;label=path`: every machine test once per kernel"),
     var("KTSTR_ACCEL", "`auto`, `kvm`, `tcg` or `sim`"),
     var("KTSTR_SEED", "what all chance of a simulated run is drawn from (default: from the test's name)"),
-    var("KTSTR_CHAOS", "perturbations of a simulated run, drawn from the seed: `off` (default), `low` or `high`"),
+    var(
+        "KTSTR_CHAOS",
+        "perturbations of a simulated run, drawn from the seed: `off` (default), `low` or `high`, with `+hotplug` CPUs come and go",
+    ),
     var("KTSTR_CHAOS_KEEP", "of them only these, `0-3,7`; `none` leaves all out"),
     var("KTSTR_SIM_KEEP", "directory where a simulated run leaves its whole console and stream"),
     var(
@@ -35,6 +38,7 @@ pub const VARIABLES: &[Variable] = &[
     ),
     var("KTSTR_OVERCOMMIT", "multiplies the host CPUs that gauntlet presets may use (default 1)"),
     var("KTSTR_SCHEDULER", "path of the scheduler binary for `binary = \"…\"` declarations"),
+    var("KTSTR_SCHEDULER_ARGS", "words put behind the arguments of the scheduler under test; the record says so"),
     var("KTSTR_SCHEDULER_PROFILE", "cargo profile that schedulers of the workspace are built with (default `release`)"),
     var(
         "KTSTR_SCHEDULER_ALLOW_STALE_FALLBACK",
@@ -102,6 +106,8 @@ pub struct Settings {
     pub lock_dir: PathBuf,
     /// `KTSTR_SCHEDULER`.
     pub scheduler: Option<PathBuf>,
+    /// `KTSTR_SCHEDULER_ARGS`, as words.
+    pub scheduler_args: Vec<String>,
     /// `KTSTR_SCHEDULER_PROFILE`.
     pub scheduler_profile: Option<String>,
     /// `KTSTR_SCHEDULER_ALLOW_STALE_FALLBACK`.
@@ -154,6 +160,9 @@ impl Settings {
             lock_dir: path("KTSTR_LOCK_DIR")
                 .unwrap_or_else(|| path("TMPDIR").unwrap_or_else(|| PathBuf::from("/tmp")).join("ktstr-locks")),
             scheduler: path("KTSTR_SCHEDULER"),
+            scheduler_args: text("KTSTR_SCHEDULER_ARGS")
+                .map(|words| words.split_whitespace().map(str::to_owned).collect())
+                .unwrap_or_default(),
             scheduler_profile: text("KTSTR_SCHEDULER_PROFILE"),
             allow_stale: text("KTSTR_SCHEDULER_ALLOW_STALE_FALLBACK").is_some(),
             verifier_scheduler: text("KTSTR_VERIFIER_SCHEDULER"),

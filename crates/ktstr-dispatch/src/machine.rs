@@ -57,6 +57,8 @@ pub struct Attempt {
     pub accel: Option<AccelChoice>,
     /// The scheduler binary, once found.
     pub scheduler: Option<ResolvedScheduler>,
+    /// What the environment put behind its arguments.
+    pub scheduler_args: Vec<String>,
     /// What came out of the machine.
     pub run: Option<VmRun>,
     /// What it amounts to, before the test's expectations are held against it; `None` when it could not be observed.
@@ -128,6 +130,7 @@ fn start(
     }
     let cast = Cast::of(entry, settings)?;
     attempt.scheduler.clone_from(&cast.resolved);
+    attempt.scheduler_args.clone_from(&cast.added_args);
     let expected = expected(entry, topology, &cast);
     let config = configure(entry, topology, settings, &kernel, cast, accel)?;
     attempt.kernel = Some(kernel);

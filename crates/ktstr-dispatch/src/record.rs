@@ -161,6 +161,7 @@ fn add_attempt(record: &mut SidecarRecord, attempt: &Attempt, verdict: Verdict) 
         record.resolve_source = Some(scheduler.source.to_owned());
         record.scheduler_binary_hash = ktstr_kernel::cache::sha256_file(&scheduler.path).ok();
     }
+    record.scheduler_args.clone_from(&attempt.scheduler_args);
     record.overcommit = attempt.overcommit;
     if let Some(origin) = &attempt.origin {
         let hash = |path: &Path| ktstr_kernel::cache::sha256_file(path).ok();

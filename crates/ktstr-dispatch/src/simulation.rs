@@ -10,6 +10,7 @@ use std::path::PathBuf;
 pub struct Simulation {
     seed: Option<u64>,
     level: Level,
+    hotplug: bool,
     keep: Option<Vec<u32>>,
 }
 
@@ -37,14 +38,20 @@ impl Simulation {
     /// A value that means nothing, with what would.
     pub fn parse(seed: Option<&str>, level: Option<&str>, keep: Option<&str>) -> Result<Self, String> {
         let seed = seed.map(parse_seed).transpose()?;
-        let level = match level {
-            None | Some("off") => Level::Off,
-            Some("low") => Level::Low,
-            Some("high") => Level::High,
-            Some(other) => return Err(format!("KTSTR_CHAOS={other} is not a level: use off, low or high")),
+        let (level, hotplug) = match level {
+            None | Some("off") => (Level::Off, false),
+            Some("low") => (Level::Low, false),
+            Some("high") => (Level::High, false),
+            Some("low+hotplug") => (Level::Low, true),
+            Some("high+hotplug") => (Level::High, true),
+            Some(other) => {
+                return Err(format!(
+                    "KTSTR_CHAOS={other} is not a level: use off, low, high, low+hotplug or high+hotplug"
+                ));
+            }
         };
         let keep = keep.map(parse_indices).transpose()?;
-        Ok(Self { seed, level, keep })
+        Ok(Self { seed, level, hotplug, keep })
     }
 
     /// The seed of a test: what was asked for, else what its name hashes to (SipHash-1-3, keys 0).
@@ -56,7 +63,7 @@ impl Simulation {
     /// The perturbations of a test.
     #[must_use]
     pub fn chaos_for(&self, test: &str) -> Chaos {
-        Chaos { seed: self.seed_for(test), level: self.level, keep: self.keep.clone() }
+        Chaos { seed: self.seed_for(test), level: self.level, hotplug: self.hotplug, keep: self.keep.clone() }
     }
 
     /// The nonce of a test's attempt: part of the stream, and so drawn from the seed as well.

@@ -49,8 +49,8 @@ pub fn run(resolve: &dyn Fn(&str) -> Option<TestBody>) -> ! {
     power::off()
 }
 
-/// Bytes of a coverage profile in one frame: as JSON each is four at most, and a frame holds 4 MiB.
-const PROFILE_PIECE: usize = 512 << 10;
+/// Bytes of a coverage profile in one frame: in base64 three are four, and a frame holds 4 MiB.
+const PROFILE_PIECE: usize = 2 << 20;
 
 /// The coverage counters, in a build that has them; the host puts the pieces together in their order.
 fn send_profile(link: &Link) {
@@ -163,7 +163,7 @@ fn perturbed(params: &GuestParams, body: TestBody, control: &Arc<SchedulerContro
     let plan = params.chaos.plan_on(&params.topology, Duration::from_millis(params.duration_ms));
     let perturbers = Perturbers::start(&plan)?;
     let report = call(params, body, control);
-    drop(perturbers);
+    perturbers.end()?;
     Ok(report)
 }
 

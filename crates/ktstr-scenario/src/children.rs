@@ -22,6 +22,13 @@ pub(crate) fn drawn(pick: u32) -> Option<i32> {
     all.iter().nth((pick % count) as usize).copied()
 }
 
+/// The threads of all of them.
+pub(crate) fn threads() -> Vec<i32> {
+    let all = WAITED_FOR.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let of = |pid: i32| std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    all.into_iter().flat_map(of).filter_map(|task| task.file_name().to_str()?.parse().ok()).collect()
+}
+
 /// Whether somebody waits for it.
 #[must_use]
 pub fn is_claimed(pid: i32) -> bool {

@@ -1,5 +1,7 @@
 //! Randomness that is the same in every run: all of it is drawn from a seed.
 
+use crate::chaos;
+
 /// SplitMix64 (Steele, Lea, Flood 2014).
 #[derive(Clone, Debug)]
 pub struct Random(u64);
@@ -10,9 +12,9 @@ impl Random {
         Self(seed)
     }
 
-    /// The sequence of one worker.
-    pub const fn of(index: usize) -> Self {
-        Self(0x6b74_7374_7200_0000 ^ index as u64)
+    /// The sequence of one worker; where runs are perturbed, another for each seed.
+    pub fn of(index: usize) -> Self {
+        Self(0x6b74_7374_7200_0000 ^ index as u64 ^ chaos::salt())
     }
 
     /// Any number.

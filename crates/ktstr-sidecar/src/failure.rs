@@ -108,6 +108,11 @@ fn clipped(line: &str) -> String {
 
 /// A line broken between words; what follows the first break is indented by six.
 fn wrap(out: &mut String, line: &str) {
+    if line.chars().count() <= WIDTH {
+        out.push_str(line);
+        out.push('\n');
+        return;
+    }
     let indent = line.chars().take_while(|c| *c == ' ').count();
     out.push_str(&" ".repeat(indent));
     let mut column = indent;

@@ -45,6 +45,9 @@ pub struct SidecarRecord {
     pub scheduler_binary_hash: Option<String>,
     /// How its binary was found.
     pub resolve_source: Option<String>,
+    /// Words that the environment put behind its arguments.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scheduler_args: Vec<String>,
     /// What `root/ops` was at the start.
     pub scheduler_ops: Option<String>,
     /// Whether it was attached at the start.

@@ -231,6 +231,7 @@ pub enum Message {
         /// File name.
         name: String,
         /// Its content.
+        #[serde(with = "crate::base64")]
         bytes: Vec<u8>,
     },
     /// Exit code of a payload.

@@ -82,11 +82,15 @@ fn parameters_that_are_missing_cut_or_changed_are_never_a_pass() {
 fn a_stream_of_an_earlier_attempt_is_never_a_pass() {
     let dir = tempfile::tempdir().unwrap();
     let kept = dir.path().join("stream");
+    // In simulation an attempt is its seed: the same one would be the same stream, bit for bit.
     let run = run_with("passes", |c| {
-        c.env("KTSTR_KEEP_STREAM", &kept);
+        c.env("KTSTR_KEEP_STREAM", &kept).env("KTSTR_SEED", "1");
     });
     assert_eq!(run.output.status.code(), Some(0), "{}", run.stderr());
-    spoiled(&format!("replay:{}", kept.display()), "frame of another attempt");
+    let replayed = run_with("passes", |c| {
+        c.env("KTSTR_SPOIL", format!("replay:{}", kept.display())).env("KTSTR_SEED", "2");
+    });
+    fails_with(&replayed, "frame of another attempt");
 }
 
 #[test]

@@ -3,31 +3,11 @@
 
 mod common;
 
-use common::{Run, fails_with, run_with};
-
-/// Whether the fault scheduler can be built here; where it cannot, says which package is missing, and fails if nothing may be
-/// skipped.
-fn there() -> bool {
-    // Where there is no cargo to build it, as in the lab, what was packed is what counts.
-    let packed = std::path::Path::new(env!("CARGO_BIN_EXE_fixture")).with_file_name("scx-ktstr");
-    if std::env::var_os("CARGO").is_none() && packed.is_file() {
-        return true;
-    }
-    let named = ["BPF_CLANG", "CLANG"].iter().find_map(|n| std::env::var(n).ok().filter(|v| !v.is_empty()));
-    let clang = named.unwrap_or_else(|| "clang-19".into());
-    let dirs = std::env::var_os("PATH").unwrap_or_default();
-    if std::env::split_paths(&dirs).any(|dir| dir.join(&clang).is_file()) {
-        return true;
-    }
-    let message = format!("scx-ktstr needs {clang}; install the package clang-19");
-    assert!(std::env::var_os("KTSTR_NO_SKIP_MODE").is_none(), "{message}");
-    eprintln!("ktstr: SKIP: {message}");
-    false
-}
+use common::{Run, fails_with, run_with, scx_ktstr_is_there};
 
 /// Runs a fixture with the scheduler as the workspace's own build has it.
 fn run(test: &str) -> Option<Run> {
-    there().then(|| {
+    scx_ktstr_is_there().then(|| {
         run_with(test, |c| {
             c.env("KTSTR_SCHEDULER_PROFILE", "dev");
         })

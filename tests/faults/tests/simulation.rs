@@ -67,7 +67,9 @@ fn one_seed_is_one_run_on_a_busy_host_and_in_another_environment_and_another_see
     });
     assert_eq!(digest(&quiet), digest(&busy));
     let (a, b) = (record(&quiet), record(&busy));
+    // The same scheduler twice: the difference is zero in everything that the guest measured.
     assert_eq!((&a.cgroups, &a.sched_ext_events, &a.metrics), (&b.cgroups, &b.sched_ext_events, &b.metrics));
+    assert_eq!((&a.monitor, &a.phases), (&b.monitor, &b.phases));
     // All that decides the run is in its record.
     assert!(
         a.kernel_hash.is_some() && a.binary_hash.is_some() && a.initramfs_hash.is_some() && a.qemu_version.is_some()
@@ -75,6 +77,26 @@ fn one_seed_is_one_run_on_a_busy_host_and_in_another_environment_and_another_see
     assert!((a.seed, a.chaos.as_deref()) == (Some(7), Some("high")) && a.perturbations.unwrap() > 100);
     let other = simulated("four_cpus_under_bpfland", 8, "high", |_| {});
     assert_ne!(digest(&quiet), digest(&other));
+}
+
+/// Both sides take the same way through the scheduler; the second spins 200 µs longer before it gives a task to a CPU.
+#[test]
+fn two_hundred_microseconds_more_in_a_dispatch_are_measured_as_that() {
+    const MORE_NS: f64 = 200_000.0;
+    /// The scheduler ends its spin at the first look at the clock that is late enough: half a microsecond from one to the next.
+    const TICK_NS: f64 = 1000.0;
+    if !common::scx_ktstr_is_there() {
+        return;
+    }
+    let late_ns = |us: &str| {
+        let run = simulated("wakes_up_late", 7, "off", |command| {
+            command.env("KTSTR_SCHEDULER_ARGS", format!("--slow-dispatch {us}"));
+        });
+        assert_eq!(record(&run).scheduler_args, ["--slow-dispatch", us]);
+        record(&run).metrics["median_late_ns"]
+    };
+    let (little, much) = (late_ns("1"), late_ns("201"));
+    assert!((much - little - MORE_NS).abs() <= TICK_NS, "{little} ns and {much} ns late");
 }
 
 /// QEMU's UART waits, in virtual time, for a pipe that is full.

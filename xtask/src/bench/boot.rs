@@ -1,14 +1,13 @@
 //! A whole test, hello to bye, against QEMU alone with the same kernel and an init that powers off.
 
-use super::{kvm, median, virtme};
+use super::{kvm, median, seconds, virtme};
 use crate::demo::{self, DEFAULT_KERNEL};
 use crate::step::{self, cargo, workspace_root};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use ktstr_vmm::initramfs::cpio;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::Command;
 
 /// Pairs of runs, one of each kind in turn, so that a slow spell of the host hits both.
 const PAIRS: usize = 11;
@@ -86,16 +85,6 @@ fn under_tcg(dir: &Path) -> Result<()> {
         }
     }
     virtme::hold_the_promise("tcg", median(ours_s), median(virtme_s))
-}
-
-fn seconds(command: &mut Command) -> Result<f64> {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let start = Instant::now();
-    let output = command.output().with_context(|| format!("failed to start {}", command.get_program().display()))?;
-    let took = start.elapsed().as_secs_f64();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{} ended with {}: {stderr}", command.get_program().display(), output.status);
-    Ok(took)
 }
 
 fn trivial_initrd(dir: &Path) -> Result<PathBuf> {

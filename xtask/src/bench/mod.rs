@@ -6,13 +6,16 @@ mod command;
 mod kvm;
 mod list;
 mod records;
+mod simulation;
 mod virtme;
 mod worker;
 
 use crate::step::{self, cargo};
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use clap::Subcommand;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
 /// What to measure.
 #[derive(Subcommand, Debug)]
@@ -35,6 +38,8 @@ pub enum Bench {
     List,
     /// A worker that counts all it does against a bare loop, in one machine
     Worker,
+    /// An idle minute in simulation against the clock, ten busy seconds against TCG
+    Simulation,
     /// Statistics of 100,000 records against reading and parsing the same files
     Records,
 }
@@ -51,6 +56,7 @@ pub fn run(bench: &Bench) -> Result<()> {
         Bench::Budget => budget::run(),
         Bench::List => list::run(),
         Bench::Worker => worker::run(),
+        Bench::Simulation => simulation::run(),
         Bench::Records => records::run(),
     }
 }
@@ -66,4 +72,15 @@ fn in_release() -> Result<()> {
 fn median(mut seconds: Vec<f64>) -> f64 {
     seconds.sort_by(f64::total_cmp);
     seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Seconds that a command takes which must succeed.
+fn seconds(command: &mut Command) -> Result<f64> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let start = Instant::now();
+    let output = command.output().with_context(|| format!("failed to start {}", command.get_program().display()))?;
+    let took = start.elapsed().as_secs_f64();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{} ended with {}: {stderr}", command.get_program().display(), output.status);
+    Ok(took)
 }

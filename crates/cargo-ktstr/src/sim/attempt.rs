@@ -16,8 +16,14 @@ pub enum Level {
     Off,
     /// Each CPU about every 20 ms, for 50 to 500 µs
     Low,
-    /// Each CPU about every 3 ms, for 20 µs to 2 ms
+    /// Each CPU about every 4 ms, for 20 µs to 2 ms
     High,
+    /// As low, and CPUs are taken offline and brought back about every 230 ms
+    #[value(name = "low+hotplug")]
+    LowHotplug,
+    /// As high, and CPUs are taken offline and brought back about every 90 ms
+    #[value(name = "high+hotplug")]
+    HighHotplug,
 }
 
 impl Level {
@@ -26,6 +32,8 @@ impl Level {
             Self::Off => "off",
             Self::Low => "low",
             Self::High => "high",
+            Self::LowHotplug => "low+hotplug",
+            Self::HighHotplug => "high+hotplug",
         }
     }
 }

@@ -2,15 +2,19 @@
 
 mod attempt;
 mod check;
+mod compare;
 mod coverage;
 mod difference;
+mod figures;
 mod load;
 mod pool;
 mod reduce;
+mod remote;
 mod replay;
 mod run;
 mod search;
 mod shrink;
+mod stop_at;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -34,9 +38,14 @@ pub enum Sim {
         after_help = "Exit code: 0 when no seed failed, 1 when one did, 2 when one was inconclusive and none failed.\n\nExamples:\n  cargo ktstr sim search fairness --seeds 0..300 --until-fail\n  cargo ktstr sim search fairness --seeds 0..50 --chaos low --jobs 2 --json"
     )]
     Search(search::Search),
+    /// Run a test under two schedulers, or two sets of arguments, in the same machine; every difference is theirs
+    #[command(
+        after_help = "Exit code: 0 when both sides passed, whatever differs; 1 when one did not, or nothing could be compared.\n\nExamples:\n  cargo ktstr sim compare fairness\n  cargo ktstr sim compare fairness --args-b '--slice-us 5000'\n  cargo ktstr sim compare fairness --scheduler-a ./old/scx_mine --scheduler-b ./new/scx_mine --seed 7 --chaos high --json"
+    )]
+    Compare(compare::Compare),
     /// Run what a record tells of again, and confirm that it is the same, bit for bit
     #[command(
-        after_help = "Exit code: 0 when the digest is the record's, 1 when not.\n\nExamples:\n  cargo ktstr sim replay target/ktstr-sim/my_tests/ktstr_fairness/seed-13-shrunk\n  cargo ktstr sim replay fairness.ktstr.json --binary ./fairness-tests\n  cargo ktstr sim replay fairness.ktstr.json --gdb 1234"
+        after_help = "Exit code: 0 when the digest is the record's, 1 when not.\n\nExamples:\n  cargo ktstr sim replay target/ktstr-sim/my_tests/ktstr_fairness/seed-13-shrunk\n  cargo ktstr sim replay fairness.ktstr.json --binary ./fairness-tests\n  cargo ktstr sim replay fairness.ktstr.json --gdb 1234\n  cargo ktstr sim replay fairness.ktstr.json --gdb --at 2.5s"
     )]
     Replay(replay::Replay),
 }
@@ -47,6 +56,7 @@ pub fn run(command: &Sim) -> Result<ExitCode> {
         Sim::Run(run) => run::run(run),
         Sim::Check(check) => check::run(check),
         Sim::Search(search) => search::run(search),
+        Sim::Compare(compare) => compare::run(compare),
         Sim::Replay(replay) => replay::run(replay),
     }
 }

@@ -14,6 +14,12 @@ case "$1" in
 esac
 seed=${KTSTR_SEED:-1} chaos=${KTSTR_CHAOS:-off} keep=${KTSTR_CHAOS_KEEP:-all}
 said="seed $seed chaos $chaos keep $keep"
+# Only `steady` has a scheduler that is a program; each letter of its arguments is one more iteration.
+args= iterations=1
+if [ "$test" = steady ] && [ -n "$KTSTR_SCHEDULER_ARGS" ]; then
+    args="\"$(printf %s "$KTSTR_SCHEDULER_ARGS" | sed 's/ /","/g')\"" iterations=$((1 + ${#KTSTR_SCHEDULER_ARGS}))
+    said="$said args $KTSTR_SCHEDULER_ARGS"
+fi
 passed=true message= code=0 outcomes='{"pass":null}'
 case "$test" in
 wavers)
@@ -45,7 +51,7 @@ binary=$(sha256sum <"$0" | cut -d' ' -f1)
 cat >"$KTSTR_SIDECAR_DIR/a.ktstr.json" <<END
 {"test_name":"$test","topology":"1n1l2c1t","scheduler":"eevdf","accelerator":"sim","kernel_label":"6.18","passed":$passed,
 "seed":$seed,"chaos":"$words","perturbations":64,"digest":"$digest","message":"$message","outcomes":[$outcomes],
-"qemu_version":"$QEMU_HERE","binary_hash":"$binary","kernel_hash":"$kernel","initramfs_hash":"i",
-"cgroups":[{"name":"a","workers":1,"iterations":1,"max_gap_ms":1.0,"spread_pct":0.0,"migrations":$((seed % 4)),"p99_wake_us":0.0,"wakes":0,"cpus":[0]}]}
+"qemu_version":"$QEMU_HERE","binary_hash":"$binary","kernel_hash":"$kernel","initramfs_hash":"i","scheduler_args":[$args],"wall_ms":$$,
+"cgroups":[{"name":"a","workers":1,"iterations":$iterations,"max_gap_ms":1.0,"spread_pct":0.0,"migrations":$((seed % 4)),"p99_wake_us":0.0,"wakes":0,"cpus":[0]}]}
 END
 exit $code

@@ -1,9 +1,9 @@
 //! The threads that do what a plan says.
 
-use super::{Perturbation, What};
+use super::{Perturbation, What, hotplug, workers};
 use crate::children;
 use crate::worker::now_ns;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use rustix::process::Pid;
 use rustix::thread::{ClockId, CpuSet, clock_nanosleep_absolute, sched_getaffinity, sched_setaffinity};
 use rustix::time::Timespec;
@@ -20,27 +20,35 @@ const LOOK_AFTER_NS: u64 = 20_000_000;
 /// Perturbers at work; dropping them ends them.
 pub struct Perturbers {
     stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<Result<()>>>,
 }
 
 impl Perturbers {
-    /// Starts a thread for each CPU that the plan keeps busy, and one that confines processes.
+    /// Settles how workers begin, and starts a thread for each CPU that the plan keeps busy and one that confines processes and
+    /// takes CPUs away.
     ///
     /// # Errors
     /// A CPU that cannot be had, or no right to the real-time policy: a run that was to be perturbed and was not proves nothing.
     pub fn start(plan: &[Perturbation]) -> Result<Self> {
         let mut perturbers = Self { stop: Arc::default(), threads: Vec::new() };
         let begin = now_ns();
-        let (busy, confined): (Vec<_>, Vec<_>) = plan.iter().copied().partition(|p| p.what == What::Busy);
-        let mut cpus: Vec<u32> = busy.iter().map(|p| p.cpu).collect();
+        workers::settle(plan);
+        let busy_on = |entry: &Perturbation| match entry.what {
+            What::Busy { cpu } => Some(cpu),
+            _ => None,
+        };
+        let mut cpus: Vec<u32> = plan.iter().filter_map(busy_on).collect();
         cpus.sort_unstable();
         cpus.dedup();
         for cpu in cpus {
-            let entries: Vec<Perturbation> = busy.iter().copied().filter(|p| p.cpu == cpu).collect();
+            let entries = plan.iter().copied().filter(|p| busy_on(p) == Some(cpu)).collect();
             perturbers.spawn(&format!("chaos/{cpu}"), Some(cpu), entries, begin)?;
         }
-        if !confined.is_empty() {
-            perturbers.spawn("chaos/confine", None, confined, begin)?;
+        // One after the other: a process that is confined must not lose its CPU.
+        let is_move = |p: &Perturbation| matches!(p.what, What::Confined { .. } | What::Offline { .. });
+        let moves: Vec<_> = plan.iter().copied().filter(is_move).collect();
+        if !moves.is_empty() {
+            perturbers.spawn("chaos/confine", None, moves, begin)?;
         }
         Ok(perturbers)
     }
@@ -53,30 +61,41 @@ impl Perturbers {
             let placed = place(cpu);
             let go_on = placed.is_ok();
             let _ = ready.send(placed);
-            if go_on {
-                perturb(&entries, begin, &stop);
-            }
+            if go_on { perturb(&entries, begin, &stop) } else { Ok(()) }
         });
         self.threads.push(handle.context("no thread for a perturber")?);
         outcome.recv().context("a perturber ended early")?.with_context(|| format!("perturber {name}"))
+    }
+
+    /// Ends them.
+    ///
+    /// # Errors
+    /// One that could not put back what it took.
+    pub fn end(mut self) -> Result<()> {
+        self.join()
+    }
+
+    fn join(&mut self) -> Result<()> {
+        self.stop.store(true, Relaxed);
+        workers::settle(&[]);
+        let ends = self.threads.drain(..).map(|thread| match thread.join() {
+            Ok(end) => end,
+            Err(_) => bail!("a perturber panicked"),
+        });
+        ends.fold(Ok(()), Result::and)
     }
 }
 
 impl Drop for Perturbers {
     fn drop(&mut self) {
-        self.stop.store(true, Relaxed);
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
+        let _ = self.join();
     }
 }
 
 /// The calling thread before all ordinary tasks, on one CPU or wherever it is.
 fn place(cpu: Option<u32>) -> Result<()> {
     if let Some(cpu) = cpu {
-        let mut set = CpuSet::new();
-        set.set(cpu as usize);
-        sched_setaffinity(None, &set).context("sched_setaffinity")?;
+        pin(cpu).context("sched_setaffinity")?;
     }
     let param = libc::sched_param { sched_priority: PRIORITY };
     // SAFETY: a plain system call on the calling thread, which reads `param` and keeps nothing of it.
@@ -87,27 +106,37 @@ fn place(cpu: Option<u32>) -> Result<()> {
     Ok(())
 }
 
-fn perturb(entries: &[Perturbation], begin: u64, stop: &AtomicBool) {
+fn pin(cpu: u32) -> rustix::io::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu as usize);
+    sched_setaffinity(None, &set)
+}
+
+fn perturb(entries: &[Perturbation], begin: u64, stop: &AtomicBool) -> Result<()> {
     for entry in entries {
         let due = begin.saturating_add(nanos(entry.at));
         sleep_until(due, stop);
         if stop.load(Relaxed) {
-            return;
+            break;
         }
         let until = now_ns().saturating_add(nanos(entry.length));
         match entry.what {
-            What::Busy => {
+            // A CPU that was away meanwhile has lost its perturber to another; one that still is cannot be busy.
+            What::Busy { cpu } if pin(cpu).is_ok() => {
                 while now_ns() < until && !stop.load(Relaxed) {
                     std::hint::spin_loop();
                 }
             }
-            What::Confined(pick) => {
+            What::Confined { pick, cpu } => {
                 if let Some(pid) = children::drawn(pick).and_then(Pid::from_raw) {
-                    confine(pid, entry.cpu, until, stop);
+                    confine(pid, cpu, until, stop);
                 }
             }
+            What::Offline { cpu } => hotplug::without(cpu, || sleep_until(until, stop))?,
+            What::Busy { .. } | What::Numbers { .. } | What::Order { .. } => {}
         }
     }
+    Ok(())
 }
 
 /// A process on one of its CPUs until then. Whoever has moved it meanwhile has the last word.

@@ -1,6 +1,7 @@
 //! CPUs taken offline and interrupts steered, both put back at the end (kernel: Documentation/core-api/cpu_hotplug.rst,
 //! Documentation/core-api/irq/irq-affinity.rst).
 
+use crate::chaos;
 use anyhow::{Context as _, Result};
 use ktstr_topology::cpu_list;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ pub struct Machine {
 impl Machine {
     /// Takes a CPU down or brings it back.
     pub fn set_online(&mut self, cpu: u32, online: bool) -> Result<()> {
+        chaos::belongs_to_the_test();
         // Remembered first: a write that fails half-way must be undone as well.
         self.offline.insert(cpu);
         switch(cpu, online)?;
@@ -55,7 +57,8 @@ impl Drop for Machine {
     }
 }
 
-fn switch(cpu: u32, online: bool) -> Result<()> {
+/// One CPU on or off.
+pub fn switch(cpu: u32, online: bool) -> Result<()> {
     let path = format!("/sys/devices/system/cpu/cpu{cpu}/online");
     fs::write(&path, if online { "1" } else { "0" }).with_context(|| {
         format!("failed to take CPU {cpu} {} by {path}", if online { "back online" } else { "offline" })

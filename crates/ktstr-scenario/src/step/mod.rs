@@ -11,6 +11,7 @@ mod timeline;
 mod world;
 
 pub(crate) use engine::{fault, run};
+pub(crate) use hotplug::switch;
 pub use op::Op;
 pub(crate) use plan::plan;
 pub use spec::{Backdrop, HoldSpec, Step};

@@ -44,6 +44,8 @@ pub struct Slot {
     pub(super) fault: FaultSlot,
     /// How far it has come, see [`stage`]; its parent writes it too.
     pub(super) stage: AtomicU32,
+    /// Not 0 when it is its turn to start, where they start one after the other.
+    pub(super) turn: AtomicU32,
 }
 
 /// Values of a slot's stage.
@@ -67,6 +69,8 @@ pub struct Head {
     pub state: AtomicU32,
     /// How often the workers' cpuset has changed.
     pub moves: AtomicU32,
+    /// Not 0 where each waits for its turn to start.
+    pub in_turn: AtomicU32,
     /// When the crew was last let go on after a rest; standing still until then was no worker's fault.
     pub resumed_ns: AtomicU64,
     /// When they started.

@@ -9,6 +9,7 @@ use super::manner::Manner;
 use super::nodes::Nodes;
 use super::shared::{Seen, Shared, Standstill, stage};
 use crate::cgroup::Group;
+use crate::chaos;
 use crate::children;
 use crate::work::{Links, WorkType};
 use anyhow::{Context as _, Result, bail};
@@ -147,13 +148,22 @@ impl Crew {
         self.shared.head().resumed_ns.store(now_ns(), Release);
     }
 
-    /// Lets all workers go at once.
+    /// Lets all workers go at once, or as a perturbation says.
     pub fn start(&self) {
         let head = self.shared.head();
+        let order = chaos::next_order();
+        head.in_turn.store(u32::from(order.is_some()), Release);
         head.start_ns.store(now_ns(), Release);
         head.state.store(1, Release);
         let everyone = u32::MAX >> 1;
         let _ = futex::wake(&head.state, Flags::empty(), everyone);
+        let Some(order) = order else { return };
+        for index in order.of(self.pids.len()) {
+            let turn = &self.shared.slot(index).turn;
+            turn.store(1, Release);
+            let _ = futex::wake(turn, Flags::empty(), 1);
+            std::thread::sleep(order.apart);
+        }
     }
 
     /// The counters as they are now; CPU times come at the end.
@@ -341,6 +351,9 @@ fn live(
     let head = shared.head();
     while head.state.load(Acquire) == 0 {
         let _ = futex::wait(&head.state, Flags::empty(), 0, None);
+    }
+    while head.in_turn.load(Acquire) != 0 && slot.turn.load(Acquire) == 0 {
+        let _ = futex::wait(&slot.turn, Flags::empty(), 0, None);
     }
     worker.checkpoint.begin();
     if let Err(fault) = work.run(&worker) {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::chaos::{Perturbation, Perturbers, What};
 use crate::work::testing::{gone, until};
 use crate::worker::Policy;
 use crate::worker::nodes::Nodes;
@@ -16,6 +17,23 @@ fn cpus_seen_before_a_change_are_not_those_after_it() {
     assert!(!before[0].is_empty(), "it was never seen anywhere");
     crew.shared.head().state.store(2, Release);
     assert_eq!(crew.moved().len(), 1);
+}
+
+#[test]
+fn workers_that_start_one_after_the_other_all_start() {
+    let what = What::Order { crew: 0, draw: 5 };
+    let apart = Duration::from_millis(5);
+    let order = Perturbation { index: 0, what, at: Duration::ZERO, length: apart };
+    let perturbers = Perturbers::start(&[order]).unwrap();
+    let crew = Crew::gather(&WorkType::SpinWait, 3, &Manner::default(), None).unwrap();
+    let begin = Instant::now();
+    crew.start();
+    assert!(begin.elapsed() >= apart * 3 && chaos::next_order().is_none(), "there was one order, and it was kept");
+    while crew.look().iter().any(|w| w.iterations == 0) {
+        assert!(begin.elapsed() < STOP_WITHIN, "one never started");
+        std::thread::yield_now();
+    }
+    perturbers.end().unwrap();
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Every canned scenario under every scheduler that `cargo xtask scenarios` knows: `{scenario}@{scheduler}`.
+//! Every canned scenario under every scheduler that `cargo xtask scenarios` and `cargo xtask simulations` know: `{scenario}@{scheduler}`.
 
 use ktstr::prelude::*;
 
@@ -26,7 +26,7 @@ macro_rules! entries {
 
 canned::each_canned!(entries & Scheduler::EEVDF, "eevdf");
 
-macro_rules! published {
+macro_rules! programs {
     ($($constant:ident $name:literal $binary:literal)*) => {
         $(
             declare_scheduler!($constant, { name = $name, binary = $binary });
@@ -35,7 +35,8 @@ macro_rules! published {
     };
 }
 
-published! {
+programs! {
+    KTSTR "ktstr" "scx-ktstr"
     BPFLAND "bpfland" "scx_bpfland"
     RUSTY "rusty" "scx_rusty"
     LAVD "lavd" "scx_lavd"
@@ -49,5 +50,5 @@ published! {
 }
 
 fn main() {
-    eprintln!("this binary is run by `cargo xtask scenarios`");
+    eprintln!("this binary is run by `cargo xtask scenarios` and `cargo xtask simulations`");
 }
