@@ -5,10 +5,12 @@ mod ci;
 mod conformance;
 mod demo;
 mod fuzz;
+mod grid;
 mod kernel_source;
 mod lab;
 mod manifests;
 mod matrix;
+mod pairs;
 mod report_check;
 mod scenarios;
 mod setup;
@@ -16,6 +18,7 @@ mod simulations;
 mod statistics;
 mod step;
 mod topologies;
+mod trace_check;
 
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
@@ -66,6 +69,12 @@ enum Verb {
     Manifests,
     /// Ask scipy for the answers that the comparison is held against
     Statistics,
+    /// Run schedulers × kernels × topologies × repeats, and write the report
+    Grid(grid::Grid),
+    /// Compare real runs of equals, and of a slow-down
+    Pairs(pairs::Pairs),
+    /// Ask a trace of a real run what a person would ask of it
+    TraceCheck(trace_check::TraceCheck),
     /// Run the vectors of a directory against the crates
     Conformance {
         /// Directory of JSON files
@@ -99,6 +108,9 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::KernelSource(options) => kernel_source::kernel_source(options),
         Verb::Manifests => manifests::manifests(),
         Verb::Statistics => statistics::statistics(),
+        Verb::Grid(options) => grid::grid(options),
+        Verb::Pairs(options) => pairs::pairs(options),
+        Verb::TraceCheck(options) => trace_check::trace_check(options),
         Verb::Conformance { dir } => {
             ensure!(conformance::run(dir)?, "conformance vectors failed");
             Ok(())

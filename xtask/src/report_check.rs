@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use browser::Browser;
 use clap::Args;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -45,7 +45,7 @@ pub fn report_check(options: &ReportCheck) -> Result<()> {
     std::fs::create_dir_all(&out)?;
     let axe = axe()?;
     let file = options.file.clone().unwrap_or_else(|| root.join("crates/ktstr-sidecar/tests/report/sample.html"));
-    let url = format!("file://{}", file.canonicalize().with_context(|| format!("no {}", file.display()))?.display());
+    let url = url_of(&file)?;
     let start = Instant::now();
     let mut browser = Browser::start(&out.join("profile"))?;
     for view in &VIEWS {
@@ -55,6 +55,22 @@ pub fn report_check(options: &ReportCheck) -> Result<()> {
     without_script(&mut browser, &url)?;
     say(&format!("{} views in {:.1} s; pictures in {}", VIEWS.len(), start.elapsed().as_secs_f64(), out.display()));
     Ok(())
+}
+
+/// A picture of a report as a desktop shows it.
+pub fn picture(page: &Path, out: &Path) -> Result<()> {
+    run_browser_setup()?;
+    let mut browser = Browser::start(&workspace_root().join("target/report-check/profile"))?;
+    shape(&mut browser, &VIEWS[0])?;
+    browser.open(&url_of(page)?)?;
+    browser.picture(out)?;
+    browser.quiet()?;
+    say(&format!("picture: {}", out.display()));
+    Ok(())
+}
+
+fn url_of(page: &Path) -> Result<String> {
+    Ok(format!("file://{}", page.canonicalize().with_context(|| format!("no {}", page.display()))?.display()))
 }
 
 /// The checker's source, from the package registry, once.
@@ -71,7 +87,7 @@ fn axe() -> Result<String> {
     std::fs::read_to_string(&file).with_context(|| format!("no {}", file.display()))
 }
 
-fn look(browser: &mut Browser, view: &View, url: &str, axe: &str, out: &std::path::Path) -> Result<()> {
+fn shape(browser: &mut Browser, view: &View) -> Result<()> {
     let scheme = if view.dark { "dark" } else { "light" };
     browser.call(
         "Emulation.setDeviceMetricsOverride",
@@ -81,6 +97,11 @@ fn look(browser: &mut Browser, view: &View, url: &str, axe: &str, out: &std::pat
         "Emulation.setEmulatedMedia",
         &json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]}),
     )?;
+    Ok(())
+}
+
+fn look(browser: &mut Browser, view: &View, url: &str, axe: &str, out: &Path) -> Result<()> {
+    shape(browser, view)?;
     browser.open(url)?;
     browser.picture(&out.join(format!("{}.png", view.name)))?;
     ensure!(
@@ -91,8 +112,15 @@ fn look(browser: &mut Browser, view: &View, url: &str, axe: &str, out: &std::pat
     // One click from a broken cell to its evidence.
     browser.value("document.querySelector('.heat td.fail a').click()")?;
     ensure!(
-        browser.truth("[...document.querySelectorAll('.cell:target pre')].some((p) => p.offsetHeight > 0 && p.textContent.includes('dump line'))")?,
-        "the console of a broken cell is not seen after one click"
+        browser.truth("[...document.querySelectorAll('.cell:target .message')].some((p) => p.offsetHeight > 0 && p.textContent.trim() !== '')")?,
+        "why a cell is broken is not seen after one click"
+    );
+    // What the machine last said is there as well, where it said anything: an element of a closed run has no height.
+    ensure!(
+        browser.truth(
+            "[...document.querySelectorAll('.cell:target details[open] pre')].every((p) => p.offsetHeight > 0)"
+        )?,
+        "the last words of a broken cell are not seen after one click"
     );
     browser.value("document.querySelector('.cell:target').scrollIntoView()")?;
     browser.picture(&out.join(format!("{}-evidence.png", view.name)))?;
@@ -148,7 +176,7 @@ fn without_script(browser: &mut Browser, url: &str) -> Result<()> {
     browser.open(&format!("{url}{}", broken.as_str().unwrap_or_default()))?;
     let shown = browser.truth(
         "document.querySelectorAll('.tests tbody tr').length > 0 && document.querySelector('.tests th button') === null \
-         && document.querySelector('.cell:target pre').offsetHeight > 0",
+         && document.querySelector('.cell:target .message').offsetHeight > 0",
     )?;
     ensure!(shown, "without scripts something is missing");
     browser.quiet()

@@ -1,15 +1,16 @@
 //! `cargo xtask scenarios`: every canned scenario under some schedulers on some topologies.
 
+mod findings;
+
 use crate::demo::{DEFAULT_KERNEL, DEMO_SCHEDULER, OVERCOMMIT, fetch_kernel, install_scheduler};
 use crate::setup::run_setup;
-use crate::step::{cargo, run, workspace_root};
+use crate::step::{cargo, run, say, workspace_root};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use ktstr_sidecar::SidecarRecord;
-use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 /// The kernel's own; nothing to install.
 const EEVDF: &str = "eevdf";
@@ -19,7 +20,8 @@ const TOPOLOGIES: &str = "1n1l2c1t,1n2l2c1t,1n2l2c2t,2n4l2c1t";
 /// Which cells.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  cargo xtask scenarios\n  \
-                        cargo xtask scenarios --schedulers eevdf,scx_bpfland,scx_rusty --scenarios steady,hotplug_storm")]
+                        cargo xtask scenarios --schedulers eevdf,scx_bpfland,scx_rusty --scenarios steady,hotplug_storm\n  \
+                        cargo xtask scenarios --resume --write docs/findings.md")]
 pub struct Scenarios {
     /// Schedulers by their installed names, and eevdf
     #[arg(long, value_delimiter = ',', default_values = [EEVDF, DEMO_SCHEDULER])]
@@ -33,6 +35,12 @@ pub struct Scenarios {
     /// Kernel (version or range)
     #[arg(long, default_value = DEFAULT_KERNEL)]
     kernel: String,
+    /// Go on with the last sweep: its program, and the cells that have a record, stay
+    #[arg(long)]
+    resume: bool,
+    /// Put the tables into this file, between its two marks
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
 }
 
 /// One run.
@@ -40,11 +48,25 @@ struct Cell {
     scenario: String,
     scheduler: String,
     topology: String,
-    verdict: String,
-    seconds: f64,
-    /// First line of the operator's message.
-    message: String,
-    record: Option<PathBuf>,
+    /// What it left; what went wrong where it left none.
+    record: Result<SidecarRecord, String>,
+}
+
+impl Cell {
+    /// Without a record there is nothing to stand on, whatever the exit code.
+    fn verdict(&self) -> String {
+        self.record.as_ref().map_or_else(|_| "NO RECORD".to_owned(), |r| r.verdict().to_string())
+    }
+
+    /// First line of what the operator hears.
+    fn message(&self) -> &str {
+        let text = self.record.as_ref().map_or_else(String::as_str, |r| r.message.as_str());
+        text.lines().next().unwrap_or_default()
+    }
+
+    fn is_bad(&self) -> bool {
+        !matches!(self.verdict().as_str(), "PASS" | "SKIP")
+    }
 }
 
 /// Set-up, all cells, the tables.
@@ -54,34 +76,51 @@ pub fn scenarios(options: &Scenarios) -> Result<()> {
     for scheduler in options.schedulers.iter().filter(|s| *s != EEVDF) {
         install_scheduler(scheduler)?;
     }
-    run(&mut cargo(&["build", "-p", "fault-tests", "--bin", "canned", "--locked"]))?;
-    let program = workspace_root().join("target/debug/canned");
+    let home = workspace_root().join("target/scenarios");
+    let program = program(&home, options.resume)?;
     let chosen = chosen(&program, options)?;
-    let records = workspace_root().join("target/scenarios");
-    if records.exists() {
-        std::fs::remove_dir_all(&records).with_context(|| format!("failed to clear {}", records.display()))?;
-    }
-    let mut cells = Vec::new();
+    let all = options.schedulers.len() * options.topologies.len() * chosen.len();
+    let mut cells: Vec<Cell> = Vec::with_capacity(all);
     for scheduler in &options.schedulers {
         for topology in &options.topologies {
             for scenario in &chosen {
-                let mut test = Command::new(&program);
-                test.env("KTSTR_KERNEL", kernel.dir()).env("KTSTR_OVERCOMMIT", OVERCOMMIT);
-                test.env("KTSTR_SIDECAR_DIR", &records);
-                let cell = cell(test, scenario, scheduler, topology)?;
+                let dir = home.join(scheduler).join(topology).join(scenario);
+                let cell = cell(&program, kernel.dir(), &dir, [scenario, scheduler, topology])?;
+                let seconds = cell.record.as_ref().map_or(0.0, |r| r.wall_ms as f64 / 1000.0);
                 println!(
-                    "{:<18} {:<13} {:<10} {:<12} {:>6.1} s  {}",
-                    cell.scenario, cell.scheduler, cell.topology, cell.verdict, cell.seconds, cell.message
+                    "{:>3}/{all} {scenario:<18} {scheduler:<13} {topology:<10} {:<12} {seconds:>6.1} s  {}",
+                    cells.len() + 1,
+                    cell.verdict(),
+                    cell.message()
                 );
                 cells.push(cell);
             }
         }
     }
-    println!("{}", table(&cells, &options.topologies));
-    println!("records: {}", records.display());
-    let bad = cells.iter().filter(|c| !matches!(c.verdict.as_str(), "PASS" | "SKIP")).count();
-    ensure!(bad == 0, "{bad} of {} runs did not pass: each is a fault of ours or a finding", cells.len());
+    let text = findings::text(&cells, &options.topologies);
+    println!("{text}");
+    if let Some(file) = &options.write {
+        findings::write(file, &text)?;
+    }
+    say(&format!("records: {}", home.display()));
+    let bad = cells.iter().filter(|c| c.is_bad()).count();
+    ensure!(bad == 0, "{bad} of {all} runs did not pass: each is a fault of ours or a finding");
     Ok(())
+}
+
+/// The program of all cells: a copy, so that building goes on beside a sweep, and a sweep that is resumed is one.
+fn program(home: &Path, resume: bool) -> Result<PathBuf> {
+    let copy = home.join("canned");
+    if resume && copy.exists() {
+        return Ok(copy);
+    }
+    run(&mut cargo(&["build", "-p", "fault-tests", "--bin", "canned", "--locked"]))?;
+    if home.exists() {
+        fs::remove_dir_all(home).with_context(|| format!("failed to clear {}", home.display()))?;
+    }
+    fs::create_dir_all(home).with_context(|| format!("failed to make {}", home.display()))?;
+    fs::copy(workspace_root().join("target/debug/canned"), &copy).context("failed to copy the scenarios' program")?;
+    Ok(copy)
 }
 
 /// Scenarios that the program has for all schedulers that were asked for.
@@ -112,66 +151,36 @@ fn chosen(program: &Path, options: &Scenarios) -> Result<Vec<String>> {
     Ok(all.into_iter().filter(wanted).map(str::to_owned).collect())
 }
 
-fn cell(mut test: Command, scenario: &str, scheduler: &str, topology: &str) -> Result<Cell> {
-    let start = Instant::now();
-    let output = test
-        .args([format!("--ktstr-test-fn={scenario}@{scheduler}"), format!("--ktstr-topo={topology}")])
-        .env("NEXTEST", "1")
-        .stdin(Stdio::null())
-        .output()
-        .context("failed to start the test")?;
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    let said = |prefix: &str| stderr.lines().find_map(|line| line.strip_prefix(prefix));
-    let record = said("ktstr: record: ").map(PathBuf::from);
-    let read: Option<SidecarRecord> =
-        record.as_ref().and_then(|path| serde_json::from_slice(&std::fs::read(path).ok()?).ok());
-    // Without a record there is nothing to stand on, whatever the exit code.
-    let verdict = read.as_ref().map_or_else(|| "NO RECORD".to_owned(), |r| r.verdict().to_string());
-    let message = read.map_or_else(|| stderr.lines().last().unwrap_or_default().to_owned(), |r| r.message);
-    Ok(Cell {
-        scenario: scenario.to_owned(),
-        scheduler: scheduler.to_owned(),
-        topology: topology.to_owned(),
-        verdict,
-        seconds: start.elapsed().as_secs_f64(),
-        message: message.lines().next().unwrap_or_default().to_owned(),
-        record,
-    })
+/// Takes a cell's record, or runs it for one.
+fn cell(program: &Path, kernel: &Path, dir: &Path, [scenario, scheduler, topology]: [&String; 3]) -> Result<Cell> {
+    let record = match recorded(dir) {
+        Ok(record) => Ok(record),
+        Err(_) => {
+            if dir.exists() {
+                fs::remove_dir_all(dir).with_context(|| format!("failed to clear {}", dir.display()))?;
+            }
+            let output = Command::new(program)
+                .args([format!("--ktstr-test-fn={scenario}@{scheduler}"), format!("--ktstr-topo={topology}")])
+                .env("NEXTEST", "1")
+                .env("KTSTR_KERNEL", kernel)
+                .env("KTSTR_OVERCOMMIT", OVERCOMMIT)
+                .env("KTSTR_SIDECAR_DIR", dir)
+                .stdin(Stdio::null())
+                .output()
+                .context("failed to start the test")?;
+            let last = String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned();
+            recorded(dir).map_err(|why| format!("{why}: {last}"))
+        }
+    };
+    Ok(Cell { scenario: scenario.clone(), scheduler: scheduler.clone(), topology: topology.clone(), record })
 }
 
-/// One table for each scheduler in Markdown, then what did not pass with its record.
-fn table(cells: &[Cell], topologies: &[String]) -> String {
-    let mut out = String::new();
-    let mut by_scheduler: BTreeMap<&str, Vec<&Cell>> = BTreeMap::new();
-    for cell in cells {
-        by_scheduler.entry(&cell.scheduler).or_default().push(cell);
+/// The one record below a directory.
+fn recorded(dir: &Path) -> Result<SidecarRecord, String> {
+    let (found, damaged) = ktstr_sidecar::read_records(dir).map_err(|e| e.to_string())?;
+    match (<[SidecarRecord; 1]>::try_from(found), &damaged[..]) {
+        (Ok([record]), []) => Ok(record),
+        (Err(found), []) => Err(format!("{} records", found.len())),
+        (_, [file, ..]) => Err(format!("damaged record {file}")),
     }
-    for (scheduler, cells) in by_scheduler {
-        out.push_str(&format!(
-            "\n| {scheduler} | {} |\n|---|{}\n",
-            topologies.join(" | "),
-            "---|".repeat(topologies.len())
-        ));
-        let mut rows: Vec<&str> = Vec::new();
-        for cell in &cells {
-            if !rows.contains(&cell.scenario.as_str()) {
-                rows.push(&cell.scenario);
-            }
-        }
-        for row in rows {
-            let verdicts = topologies.iter().map(|topology| {
-                let cell = cells.iter().find(|c| c.scenario == row && c.topology == *topology);
-                cell.map_or("-", |c| c.verdict.as_str())
-            });
-            out.push_str(&format!("| {row} | {} |\n", verdicts.collect::<Vec<_>>().join(" | ")));
-        }
-    }
-    for cell in cells.iter().filter(|c| c.verdict != "PASS") {
-        let record = cell.record.as_ref().map_or_else(|| "no record".to_owned(), |path| path.display().to_string());
-        out.push_str(&format!(
-            "\n* {} {} {} {}: {}\n  {record}",
-            cell.verdict, cell.scenario, cell.scheduler, cell.topology, cell.message
-        ));
-    }
-    out
 }

@@ -1,7 +1,8 @@
 //! `cargo xtask statistics`: asks scipy for the answers that the comparison's tests hold against ours.
 
 use crate::setup::run_python_setup;
-use crate::step::{run, say, workspace_root};
+use crate::step::{say, workspace_root};
+use crate::trace_check::environment;
 use anyhow::{Context as _, Result, ensure};
 use std::process::Command;
 
@@ -12,13 +13,7 @@ const SCIPY: &str = "scipy==1.17.1";
 pub fn statistics() -> Result<()> {
     run_python_setup()?;
     let root = workspace_root();
-    let venv = root.join("target/scipy");
-    let python = venv.join("bin/python");
-    if !venv.join("ready").exists() {
-        run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
-        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", SCIPY]))?;
-        std::fs::write(venv.join("ready"), SCIPY)?;
-    }
+    let python = environment(&root.join("target/scipy"), SCIPY)?;
     let folder = root.join("crates/ktstr-sidecar/tests/statistics");
     let output = Command::new(&python).arg(folder.join("reference.py")).output().context("failed to run python")?;
     ensure!(output.status.success(), "reference.py failed:\n{}", String::from_utf8_lossy(&output.stderr));

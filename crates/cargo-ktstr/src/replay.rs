@@ -52,9 +52,19 @@ pub fn run(replay: &Replay) -> Result<ExitCode> {
     }
     say_where(&failed);
     let mut passed_on = vec!["-E".to_owned(), filter(&again)];
+    if !says_when_to_stop(&replay.passed_on) {
+        // All of them have failed before: the first that does so again is no reason to leave the others out.
+        passed_on.push("--no-fail-fast".to_owned());
+    }
     passed_on.extend(replay.passed_on.iter().cloned());
     let test = Test { gauntlet: true, passed_on, ..Test::default() };
     test::run_on(&Test { overcommit: overcommit(&failed), ..test }, &kernels, |_| ())
+}
+
+fn says_when_to_stop(words: &[String]) -> bool {
+    words
+        .iter()
+        .any(|w| ["--fail-fast", "--ff", "--no-fail-fast", "--nff", "--max-fail"].iter().any(|f| w.starts_with(f)))
 }
 
 fn failed(record: &SidecarRecord) -> bool {
@@ -137,6 +147,13 @@ mod tests {
     fn a_run_that_knew_no_kernel_is_repeated_on_each() {
         let lost = record("a", None, None);
         assert_eq!(said(tests(&[&lost], &["1", "2"])), ["ktstr/a", "ktstr/a/kernel_1", "ktstr/a/kernel_2"]);
+    }
+
+    #[test]
+    fn what_a_person_says_of_failures_is_not_said_again() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert!(says_when_to_stop(&words("-j 1 --max-fail=2")) && says_when_to_stop(&words("--nff")));
+        assert!(!says_when_to_stop(&words("-j 1 --retries 2")));
     }
 
     #[test]

@@ -85,7 +85,7 @@ fn machine_of(entry: &KtstrTestEntry, settings: &Settings) -> Value {
         "cores": cores,
         "threads": threads,
         "memory_mib": entry.memory_mib.unwrap_or(0),
-        "wprof": false,
+        "wprof": entry.wprof,
         "wprof_args": "",
         "extra_include_files": entry.extra_include_files,
         "scheduler_name": scheduler.name,

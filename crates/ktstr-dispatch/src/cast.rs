@@ -6,9 +6,7 @@ use crate::resolve::{ResolvedScheduler, fault, resolve};
 use anyhow::Context as _;
 use ktstr_scenario::scheduler::echo_line;
 use ktstr_scenario::{Attachable, KernelSwitches, Scheduler, SchedulerLaunch, SchedulerSpec};
-use std::io::Write as _;
 use std::path::PathBuf;
-use tempfile::NamedTempFile;
 
 /// Seconds of no CPU use by a scheduler that is not yet attached after which the guest gives it up.
 const ATTACH_IDLE_S: u64 = 10;
@@ -28,8 +26,8 @@ pub struct Cast {
     pub added_args: Vec<String>,
     /// Host files and their places in the guest.
     pub files: Vec<(PathBuf, String)>,
-    /// The content of `config`, as long as it is to be packed.
-    config: Option<NamedTempFile>,
+    /// The content of `config`, and its place in the guest.
+    pub texts: Vec<(String, String)>,
 }
 
 impl Cast {
@@ -107,10 +105,7 @@ impl Cast {
                 entry.scheduler.name
             )));
         }
-        let mut file = NamedTempFile::new().context("no temporary file for the scheduler's configuration")?;
-        file.write_all(content.as_bytes()).context("failed to write the scheduler's configuration")?;
-        self.files.push((file.path().to_owned(), guest.to_owned()));
-        self.config = Some(file);
+        self.texts.push((content.to_owned(), guest.to_owned()));
         // Before the others, so that a test's own arguments have the last word.
         launch.args.insert(0, argument.replace("{file}", guest));
         Ok(())
@@ -177,7 +172,7 @@ mod tests {
         let cast = Cast::of(&entry, &settings()).unwrap();
         assert_eq!(program(cast.under_test.as_ref()).args, ["--config=/etc/shell.conf", "-x", "-y"]);
         let packed = |guest: &str| cast.files.iter().find(|(_, g)| g == guest).map(|(host, _)| host.clone());
-        assert_eq!(std::fs::read_to_string(packed("/etc/shell.conf").unwrap()).unwrap(), "a = 1");
+        assert_eq!(cast.texts, [("a = 1".to_owned(), "/etc/shell.conf".to_owned())]);
         // Two schedulers of one binary are two, each with arguments of its own.
         assert!(packed("/sched/shell/sh").is_some() && packed("/sched/other/sh").is_some());
         assert_eq!(program(cast.staged.first()).args, [""; 0]);

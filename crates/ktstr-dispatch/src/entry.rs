@@ -2,6 +2,7 @@
 
 use crate::post_vm::PostVmFn;
 use ktstr_scenario::{Assert, Payload, Scheduler, TestBody, TestFn};
+use ktstr_sidecar::PerfDeltaAssertion;
 use ktstr_topology::TopologyConstraints;
 
 /// One declared test. `#[ktstr_test]` writes it; a raw `#[distributed_slice(KTSTR_TESTS)]` static does as well.
@@ -92,6 +93,10 @@ pub struct KtstrTestEntry {
     /// Host files packed into the guest at the same absolute path; a name without `/` is a program on the host's PATH, which
     /// payloads of that name find.
     pub extra_include_files: &'static [&'static str],
+    /// Limits of its own for figures that `cargo ktstr perf-delta` compares.
+    pub perf_delta_assertions: &'static [PerfDeltaAssertion],
+    /// A trace of what the CPUs did is kept, whatever the verdict.
+    pub wprof: bool,
     /// Cgroup of the guest, below the cgroup root, that the workload lives in.
     pub workload_root_cgroup: Option<&'static str>,
     /// Names of the attributes in use whose machinery this version lacks: such a test fails loudly when run.
@@ -151,6 +156,8 @@ impl KtstrTestEntry {
         host_only: false,
         bpf_map_write: false,
         extra_include_files: &[],
+        perf_delta_assertions: &[],
+        wprof: false,
         workload_root_cgroup: None,
         deferred: &[],
     };

@@ -5,8 +5,8 @@
 
 use crate::host_noise::{HostNoise, relax};
 use crate::schedulers;
-use crate::words::last_lines;
 use ktstr_scenario::dmesg;
+use ktstr_scenario::last_lines;
 use ktstr_topology::Topology;
 use ktstr_verdict::{AssertResult, CheckKind, HarnessFault, Outcome, PostVmAssertionFailure};
 use ktstr_vmm::{HostDelay, VmEnd};

@@ -34,29 +34,21 @@ pub mod shape;
 mod simulation;
 mod validate;
 mod verifier;
-mod words;
 mod workspace;
 
 pub use entry::{DEFAULT_DURATION_S, DEFAULT_WATCHDOG_S, KtstrTestEntry};
 pub use env::{VARIABLES, Variable};
+pub use ktstr_sidecar::PerfDeltaAssertion;
 pub use post_vm::{PostVmFn, VmResult, post_vm_skip};
 pub use registry::{KTSTR_SCHEDULERS, KTSTR_TESTS, real_entries};
 pub use run::{run_as_libtest, run_ktstr_test};
 pub use validate::EntryError;
 
-/// What the records of a directory amount to, as text; "" when there are none.
+/// Everything worth saying of the records of a directory (`KTSTR_SIDECAR_DIR` when none is given), as Markdown; "" when there are
+/// none, or none can be read.
 #[must_use]
 pub fn analyze_sidecars(dir: Option<&std::path::Path>) -> String {
     let from_env = std::env::var_os("KTSTR_SIDECAR_DIR").filter(|d| !d.is_empty()).map(std::path::PathBuf::from);
-    let Some(dir) = dir.map(std::path::Path::to_owned).or(from_env) else {
-        return String::new();
-    };
-    let Ok((records, damaged)) = ktstr_sidecar::read_records(&dir) else {
-        return String::new();
-    };
-    let rows = records.iter().map(|r| {
-        let kernel = r.kernel_version.as_deref().unwrap_or("-");
-        format!("{:<13} {} {} {} {}\n", r.verdict(), r.test_name, r.topology, kernel, r.scheduler)
-    });
-    rows.chain(damaged.iter().map(|file| format!("damaged       {file}\n"))).collect()
+    let dir = dir.map(std::path::Path::to_owned).or(from_env);
+    dir.and_then(|dir| ktstr_sidecar::analyze_sidecars(&dir).ok()).unwrap_or_default()
 }

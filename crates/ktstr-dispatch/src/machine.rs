@@ -12,7 +12,7 @@ use crate::resolve::ResolvedScheduler;
 use crate::shape::{Expectation, scheduler_error, shape};
 use crate::simulation::Origin;
 use anyhow::Context as _;
-use ktstr_guest_init::GuestParams;
+use ktstr_guest_init::{GuestParams, Tracing};
 use ktstr_kernel::cache::Cache;
 use ktstr_kernel::find::{FindEnv, FoundKernel, find_kernel};
 use ktstr_scenario::chaos::{Chaos, Level};
@@ -261,6 +261,11 @@ fn configure(
         scheduler_name: entry.scheduler.name.to_owned(),
         workload_root_cgroup: entry.workload_root_cgroup.or(entry.scheduler.cgroup_parent).map(str::to_owned),
         chaos,
+        trace: match (entry.wprof, entry.performance_mode) {
+            (true, _) => Tracing::Always,
+            (false, true) => Tracing::Off,
+            (false, false) => Tracing::OnFailure,
+        },
         env: guest_env(accel, &|name| std::env::var(name).ok()),
     };
     let parameters = serde_json::to_vec(&params).context("failed to encode the guest's parameters")?;
@@ -349,8 +354,8 @@ fn base_layer(entry: &KtstrTestEntry, kernel: &FoundKernel, cast: &Cast) -> anyh
     };
     let init = std::env::current_exe().context("failed to find the test's own binary")?;
     let cache = Cache::open()?;
-    build_base_layer(&BaseSpec { init, extra, kernel_config: config }, &cache.dir().join("initramfs"))
-        .context("failed to pack the guest's files")
+    let spec = BaseSpec { init, extra, texts: cast.texts.clone(), kernel_config: config };
+    build_base_layer(&spec, &cache.dir().join("initramfs")).context("failed to pack the guest's files")
 }
 
 /// What the guest's process sees of the host's environment: how much it should say. A simulated one sees nothing of it.

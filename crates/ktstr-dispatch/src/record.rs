@@ -2,9 +2,10 @@
 
 use crate::entry::KtstrTestEntry;
 use crate::machine::Attempt;
-use crate::words::last_lines;
+use crate::shape::kernel_lines;
 use anyhow::Result;
-use ktstr_sidecar::{Location, SidecarRecord, record_dir, write_record};
+use ktstr_scenario::{dmesg, last_lines};
+use ktstr_sidecar::{Location, SidecarRecord, perfetto, record_dir, write_record, write_trace};
 use ktstr_topology::Topology;
 use ktstr_verdict::{AssertResult, Decision, Verdict};
 use ktstr_wire::{Message, When};
@@ -35,12 +36,26 @@ pub struct Outline<'a> {
     pub several_kernels: bool,
 }
 
-/// Writes the record and says where.
-///
-/// # Errors
-/// A directory or file that cannot be written; the verdict stands without it.
-pub fn write(outline: &Outline<'_>) -> Result<PathBuf> {
-    let record = record_of(outline);
+/// What was written, and where.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// The record; `None` when it could not be written.
+    pub record: Option<PathBuf>,
+    /// What the CPUs did, where there is a trace of it.
+    pub trace: Option<PathBuf>,
+}
+
+/// The record of a run, written with the trace beside it. What cannot be written is said, and the verdict stands without it.
+pub fn write(outline: &Outline<'_>) -> (SidecarRecord, Written) {
+    let mut record = record_of(outline);
+    let mut written = Written::default();
+    if let Err(e) = place(outline, &mut record, &mut written) {
+        eprintln!("ktstr: WARNING: the record is missing, the verdict stands: {e:#}");
+    }
+    (record, written)
+}
+
+fn place(outline: &Outline<'_>, record: &mut SidecarRecord, written: &mut Written) -> Result<()> {
     let dir = record_dir(&Location {
         sidecar_dir: path_of("KTSTR_SIDECAR_DIR"),
         runs_root: path_of("KTSTR_RUNS_ROOT"),
@@ -54,7 +69,37 @@ pub fn write(outline: &Outline<'_>) -> Result<PathBuf> {
         commit: record.project_commit.clone().unwrap_or_else(|| "no-commit".to_owned()),
         epoch: std::env::var("KTSTR_RUN_EPOCH").ok().filter(|e| !e.is_empty()),
     })?;
-    Ok(write_record(&dir, &record)?)
+    let path = write_record(&dir, record)?;
+    // Where the record found its place; it names a trace once there is one.
+    let dir = path.parent().map(Path::to_owned).unwrap_or_default();
+    written.record = Some(path);
+    match write_trace(&dir, record, trace_of(outline).as_deref()) {
+        Ok(None) => return Ok(()),
+        Ok(trace) => written.trace = trace,
+        Err(e) => {
+            eprintln!("ktstr: WARNING: the trace is missing, the verdict stands: {e:#}");
+            return Ok(());
+        }
+    }
+    record.trace = Some(record.trace_name());
+    write_record(&dir, record)?;
+    Ok(())
+}
+
+/// The trace of a run that failed, or whose test asks for it.
+fn trace_of(o: &Outline<'_>) -> Option<Vec<u8>> {
+    let run = o.attempt.run.as_ref()?;
+    let wanted = o.entry.wprof || matches!(o.decision.verdict(), Verdict::Fail | Verdict::Inconclusive);
+    let mut release = "";
+    let mut parts = Vec::new();
+    for (_, message) in run.transcript.messages().iter().filter(|_| wanted) {
+        match message {
+            Message::Hello(hello) => release = &hello.release,
+            Message::Trace(part) => parts.push(part),
+            _ => {}
+        }
+    }
+    perfetto(release, parts)
 }
 
 /// Where records and directories of records lie.
@@ -89,6 +134,7 @@ fn record_of(o: &Outline<'_>) -> SidecarRecord {
     record.host_governor = std::fs::read_to_string("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
         .ok()
         .map(|text| text.trim().to_owned());
+    record.perf_delta_assertions = o.entry.perf_delta_assertions.to_vec();
     record.sysctls = o.entry.scheduler.sysctls.iter().map(|(k, v)| format!("{k}={v}")).collect();
     record.kargs = o.entry.scheduler.kargs.iter().map(|k| (*k).to_owned()).collect();
     if let Some(result) = o.result.as_ref().ok().or(o.attempt.measured.as_ref()) {
@@ -137,6 +183,11 @@ fn add_attempt(record: &mut SidecarRecord, attempt: &Attempt, verdict: Verdict) 
     record.host_run_delay_ns = run.host_delay.run_delay_ns;
     if verdict != Verdict::Pass {
         record.console_tail = last_lines(&run.console, TAIL_LINES);
+        let log = kernel_lines(&run.transcript);
+        // A machine that was lost has sent no log; its console has the end of it.
+        let log = if log.is_empty() { run.console.lines().collect() } else { log };
+        let log: Vec<String> = log.into_iter().map(str::to_owned).collect();
+        record.kernel_splat = dmesg::splat(&log).to_vec();
     }
     for (_, message) in run.transcript.messages() {
         match message {

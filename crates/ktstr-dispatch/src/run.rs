@@ -6,13 +6,13 @@ use crate::env::Settings;
 use crate::machine::{Attempt, declared_topology, run_in_machine};
 use crate::names::TestName;
 use crate::post_vm::{self, VmResult};
-use crate::record::{Outline, write};
+use crate::record::{Outline, Written, write};
 use crate::{host_only, registry, verifier};
 use ktstr_scenario::panic_text;
+use ktstr_sidecar::{Files, SidecarRecord, failure_text};
 use ktstr_topology::{Topology, preset};
 use ktstr_verdict::{
-    AssertResult, CgroupStats, Decision, EXIT_FAIL, HarnessFault, Outcome, Policy, TopologyInsufficient, Verdict,
-    final_outcome,
+    AssertResult, Decision, EXIT_FAIL, HarnessFault, Outcome, Policy, TopologyInsufficient, Verdict, final_outcome,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::SystemTime;
@@ -118,7 +118,7 @@ fn conclude(request: &Request, settings: &Settings) -> Decision {
     let vm = VmResult::of(request.entry, &request.topology, &attempt, &result);
     let result = post_vm::check(request.entry, policy, vm, result);
     let decision = final_outcome(&result, policy);
-    report(request, &attempt, &result, &decision, settings);
+    report(request, &attempt, &result, settings);
     let outline = Outline {
         entry: request.entry,
         topology: &request.topology,
@@ -129,10 +129,8 @@ fn conclude(request: &Request, settings: &Settings) -> Decision {
         started,
         several_kernels: settings.kernels.len() > 1,
     };
-    match write(&outline) {
-        Ok(path) => eprintln!("ktstr: record: {}", path.display()),
-        Err(e) => eprintln!("ktstr: WARNING: the record is missing, the verdict stands: {e:#}"),
-    }
+    let (record, written) = write(&outline);
+    conclusion(&record, &written, &decision);
     decision
 }
 
@@ -192,14 +190,8 @@ pub fn host_offer(overcommit: f64) -> HostOffer {
     }
 }
 
-/// What a person reads on stderr: the machine in one line, then the verdict with its reasons.
-fn report(
-    request: &Request,
-    attempt: &Attempt,
-    result: &anyhow::Result<AssertResult>,
-    decision: &Decision,
-    settings: &Settings,
-) {
+/// What a person reads on stderr before the verdict: the machine in one line, and what passed, where it is asked for.
+fn report(request: &Request, attempt: &Attempt, result: &anyhow::Result<AssertResult>, settings: &Settings) {
     if let Some(accel) = &attempt.accel {
         eprintln!(
             "ktstr: {} on {} ({}), scheduler {}, accelerator {} ({})",
@@ -211,22 +203,33 @@ fn report(
             accel.why
         );
     }
-    if let Ok(result) = result {
-        if settings.log_passes {
-            let passes = result.outcomes.iter().filter(|o| matches!(o, Outcome::Pass)).count();
-            eprintln!("ktstr: {passes} checks passed");
-            for text in &result.passes {
-                eprintln!("ktstr: passed: {text}");
-            }
-        }
-        if decision.verdict() != Verdict::Pass && !result.cgroups.is_empty() {
-            eprintln!("{}", CgroupStats::table(&result.cgroups));
+    if let Ok(result) = result
+        && settings.log_passes
+    {
+        let passes = result.outcomes.iter().filter(|o| matches!(o, Outcome::Pass)).count();
+        eprintln!("ktstr: {passes} checks passed");
+        for text in &result.passes {
+            eprintln!("ktstr: passed: {text}");
         }
     }
+}
+
+/// The verdict with its reasons and evidence, and the files.
+fn conclusion(record: &SidecarRecord, written: &Written, decision: &Decision) {
+    let files = Files { record: written.record.as_deref(), trace: written.trace.as_deref() };
     let verdict = decision.verdict();
+    if matches!(verdict, Verdict::Fail | Verdict::Inconclusive) {
+        eprint!("{}", failure_text(record, files));
+        return;
+    }
     if verdict == Verdict::Pass && decision.message().is_empty() {
         eprintln!("ktstr: PASS");
     } else {
         eprintln!("ktstr: {verdict}: {}", decision.message());
+    }
+    for (what, path) in [("record", files.record), ("trace", files.trace)] {
+        if let Some(path) = path {
+            eprintln!("ktstr: {what}: {}", path.display());
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::link::Link;
 use crate::params::{GuestParams, PARAMS_SCHEMA};
+use crate::trace::Trace;
 use crate::{kmsg, mount, params, port, power, readback, reaper};
 use anyhow::{Context as _, Result, bail};
 use ktstr_scenario::chaos::Perturbers;
@@ -48,8 +49,8 @@ pub fn run(resolve: &dyn Fn(&str) -> Option<TestBody>) -> ! {
     power::off()
 }
 
-/// Bytes of a coverage profile in one frame: as JSON each is four at most, and a frame holds 4 MiB.
-const PROFILE_PIECE: usize = 512 << 10;
+/// Bytes of a coverage profile in one frame: in base64 three are four, and a frame holds 4 MiB.
+const PROFILE_PIECE: usize = 2 << 20;
 
 /// The coverage counters, in a build that has them; the host puts the pieces together in their order.
 fn send_profile(link: &Link) {
@@ -95,9 +96,13 @@ fn live(
     let say = move |message: Message| mouth.send(&message);
     let control = Arc::new(SchedulerControl::new(params.scheduler.clone(), params.staged.clone(), say));
     control.begin().map_err(|e| (Stage::Scheduler, e))?;
+    let trace = Trace::start(params.trace, params.topology.total_cpus());
     link.send(&Message::Phase("test".into()));
     let report = perturbed(params, body, &control).map_err(init)?;
     link.send(&Message::Phase("test-end".into()));
+    if let Some(trace) = trace {
+        trace.stop(params, &report, link);
+    }
     control.end();
     Ok(report)
 }

@@ -16,7 +16,9 @@ mod power;
 mod readback;
 mod reaper;
 mod shell;
+mod trace;
 
 pub use init::run;
 pub use params::{GuestParams, PARAMS_SCHEMA};
 pub use shell::{ShellParams, Terminal, run_shell};
+pub use trace::Tracing;

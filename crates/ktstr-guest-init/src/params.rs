@@ -1,6 +1,7 @@
 //! What the host tells the guest: one sealed parcel, through the channel or as a file, nothing on the kernel's command line.
 
 use crate::port;
+use crate::trace::Tracing;
 use anyhow::{Context as _, Result};
 use ktstr_scenario::chaos::Chaos;
 use ktstr_scenario::{Assert, Attachable};
@@ -10,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Version of [`GuestParams`].
-pub const PARAMS_SCHEMA: u32 = 2;
+pub const PARAMS_SCHEMA: u32 = 3;
 
 /// One attempt, seen from inside.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +39,8 @@ pub struct GuestParams {
     /// Perturbations of a simulated run.
     #[serde(default)]
     pub chaos: Chaos,
+    /// Whether what the CPUs do is recorded.
+    pub trace: Tracing,
     /// Environment of the test.
     pub env: Vec<(String, String)>,
 }

@@ -1,7 +1,7 @@
 //! The machine as sysfs shows it (kernel: Documentation/admin-guide/cputopology.rst, ABI/testing/sysfs-devices-node).
 
 use anyhow::{Context as _, Result};
-use ktstr_topology::{CpuSeen, NodeSeen, ReadBack};
+use ktstr_topology::{CpuSeen, NodeSeen, ReadBack, parse_cpu_list};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -76,13 +76,7 @@ fn number(path: &Path) -> Result<u32> {
 
 fn list(path: &Path) -> Result<Vec<u32>> {
     let text = text(path)?;
-    let mut out = Vec::new();
-    for part in text.split(',').filter(|p| !p.is_empty()) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let parse = |t: &str| t.parse::<u32>().with_context(|| format!("{}: `{text}` is not a list", path.display()));
-        out.extend(parse(first)?..=parse(last)?);
-    }
-    Ok(out)
+    parse_cpu_list(&text).with_context(|| format!("{}: `{text}` is not a list", path.display()))
 }
 
 #[cfg(test)]

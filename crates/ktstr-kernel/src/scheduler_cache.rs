@@ -177,6 +177,12 @@ fn cargo_install(name: &str, version: Option<&str>, into: &Path) -> Result<(), I
     if let Some(version) = version {
         command.args(["--version", version]);
     }
+    // Where the program lands is nobody's to add to a PATH, and cargo says so to whoever has not.
+    let bin = into.join("bin");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if let Ok(path) = std::env::join_paths(std::env::split_paths(&path).chain([bin])) {
+        command.env("PATH", path);
+    }
     // Standard output may be a machine's; cargo's talk goes to stderr as it is.
     let status = command.env("BPF_CLANG", CLANG).stdin(Stdio::null()).stdout(Stdio::null()).status();
     match status {

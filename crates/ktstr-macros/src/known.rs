@@ -91,9 +91,9 @@ pub const ATTRIBUTES: &[Known] = &[
     known("bpf_map_write", Bool, Field),
     known("post_vm", Function, OptionalField),
     known("post_vm_unconditional", Function, OptionalField),
-    known("perf_delta_assertions", Exprs, Deferred),
+    known("perf_delta_assertions", Exprs, Field),
     known("extra_include_files", Texts, Field),
-    known("wprof", Bool, Deferred),
+    known("wprof", Bool, Field),
     known("wprof_args", TextOrTexts, Deferred),
     known("workload_root_cgroup", Text, OptionalField),
 ];

@@ -46,9 +46,11 @@ use syn::{DeriveInput, Error, ItemFn, parse_macro_input};
 /// | `post_vm`, `post_vm_unconditional` | checks on the host when the machine has ended: of a run that would pass, of any |
 /// | `performance_mode`, `no_perf_mode`, `cpu_budget`, `host_only` | where it runs |
 /// | `extra_include_files`, `workload_root_cgroup`, `bpf_map_write` | what the guest is given |
+/// | `wprof` | a trace of the run is kept although it passes (one that fails leaves one anyhow) |
+/// | `perf_delta_assertions` | figures that `cargo ktstr perf-delta` judges by limits of the test's own, `[PerfDeltaAssertion::lower("p99_us", 0.2)]` |
 ///
-/// `num_snapshots`, `watch_bpf_maps`, `perf_delta_assertions`, `wprof` and `wprof_args` are checked, and a test that uses them
-/// fails when run: their machinery is not there yet.
+/// `num_snapshots`, `watch_bpf_maps` and `wprof_args` are checked, and a test that uses them fails when run: their machinery is
+/// not there yet.
 #[proc_macro_attribute]
 pub fn ktstr_test(attributes: TokenStream, item: TokenStream) -> TokenStream {
     let rest = proc_macro2::TokenStream::from(item.clone());

@@ -33,7 +33,7 @@ pub enum Shape {
     Function,
     /// `[A, B]`, constants of one type.
     Refs,
-    /// `[A, b(1)]`: any expressions; only plain names are looked up now.
+    /// `[A, b(1)]`: any constant expressions of one type.
     Exprs,
 }
 
@@ -68,7 +68,7 @@ impl Shape {
             Self::Path => path(expr).map(|path| (quote_spanned!(expr.span()=> &#path), true)),
             Self::Function => path(expr).map(|path| (path, true)),
             Self::Refs => list(expr, |e| path(e).map(|p| quote_spanned!(e.span()=> &#p))),
-            Self::Exprs => names(expr),
+            Self::Exprs => list(expr, |e| Some(quote!(#e))),
         }
         .ok_or_else(wrong)?;
         Ok(Value { tokens, asks, ty: self.ty(expr.span()) })
@@ -238,18 +238,6 @@ fn list(expr: &Expr, element: fn(&Expr) -> Option<TokenStream>) -> Option<(Token
             Some((quote!(&[#(#elements),*]), !elements.is_empty()))
         }
         Expr::Path(path) => Some((quote!(#path), true)),
-        _ => None,
-    }
-}
-
-/// A tuple of references to the names in a list: they need not have one type. `any` lets other expressions by, unused.
-fn names(expr: &Expr) -> Option<(TokenStream, bool)> {
-    match without_reference(expr) {
-        Expr::Array(array) => {
-            let found: Vec<_> = array.elems.iter().filter_map(path).collect();
-            Some((quote!((#(&#found,)*)), !array.elems.is_empty()))
-        }
-        Expr::Path(path) => Some((quote!(&#path), true)),
         _ => None,
     }
 }

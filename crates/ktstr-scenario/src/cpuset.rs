@@ -71,21 +71,6 @@ fn part(cpus: &[u32], index: u32, of: u32, frac: f64) -> Result<Vec<u32>> {
     Ok(cpus[first..end].to_vec())
 }
 
-/// `0,1,5`, as the kernel reads it.
-pub(crate) fn as_list(cpus: &[u32]) -> String {
-    cpus.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
-}
-
-/// `0-2,5`, as the kernel writes it; `None` for anything else.
-pub(crate) fn from_list(text: &str) -> Option<Vec<u32>> {
-    let mut cpus = Vec::new();
-    for part in text.trim().split(',').filter(|part| !part.is_empty()) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        cpus.extend(first.parse::<u32>().ok()?..=last.parse().ok()?);
-    }
-    Some(cpus)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,14 +86,6 @@ mod tests {
                 .collect();
             prop_assert_eq!(parts, (0..cores).collect::<Vec<_>>());
         }
-    }
-
-    #[test]
-    fn the_kernel_s_lists_are_read() {
-        assert_eq!(from_list("0-2,5\n"), Some(vec![0, 1, 2, 5]));
-        assert_eq!(from_list("\n"), Some(vec![]));
-        assert_eq!(from_list(&as_list(&[3, 4, 9])), Some(vec![3, 4, 9]));
-        assert_eq!((from_list("a"), from_list("1-")), (None, None));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod report;
 mod run;
 pub mod scheduler;
 mod step;
+mod words;
 pub mod work;
 mod worker;
 
@@ -41,6 +42,7 @@ pub use scheduler::{
     observe_idle,
 };
 pub use step::{Backdrop, HoldSpec, Op, Step};
+pub use words::last_lines;
 pub use work::WorkType;
 pub use worker::{MemPolicy, Policy, Worker};
 #[doc(hidden)]

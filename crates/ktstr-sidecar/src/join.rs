@@ -4,7 +4,7 @@ use crate::record::SidecarRecord;
 use crate::scan::Fold;
 use ktstr_verdict::Verdict;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a run is, wherever it ran.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,22 +37,27 @@ impl RunKey {
 ///
 /// Taking is a maximum over a total order, so the outcome depends neither on order nor on how often a record is taken.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Joined(BTreeMap<RunKey, SidecarRecord>);
+pub struct Joined(BTreeMap<RunKey, (PathBuf, SidecarRecord)>);
 
 impl Joined {
     /// The runs and their records.
     pub fn runs(&self) -> impl Iterator<Item = (&RunKey, &SidecarRecord)> {
-        self.0.iter()
+        self.0.iter().map(|(key, (_, record))| (key, record))
     }
 
-    fn add(&mut self, record: SidecarRecord) {
+    /// The same with the files that the records are from, beside which lies what they name.
+    pub fn files(&self) -> impl Iterator<Item = (&RunKey, &Path, &SidecarRecord)> {
+        self.0.iter().map(|(key, (path, record))| (key, path.as_path(), record))
+    }
+
+    fn add(&mut self, path: PathBuf, record: SidecarRecord) {
         match self.0.entry(RunKey::of(&record)) {
             std::collections::btree_map::Entry::Vacant(place) => {
-                place.insert(record);
+                place.insert((path, record));
             }
             std::collections::btree_map::Entry::Occupied(mut place) => {
-                if rank(&record) > rank(place.get()) {
-                    place.insert(record);
+                if rank(&record) > rank(&place.get().1) {
+                    place.insert((path, record));
                 }
             }
         }
@@ -60,12 +65,12 @@ impl Joined {
 }
 
 impl Fold for Joined {
-    fn take(&mut self, _path: &Path, record: SidecarRecord) {
-        self.add(record);
+    fn take(&mut self, path: &Path, record: SidecarRecord) {
+        self.add(path.to_owned(), record);
     }
 
     fn merge(&mut self, other: Self) {
-        other.0.into_values().for_each(|record| self.add(record));
+        other.0.into_values().for_each(|(path, record)| self.add(path, record));
     }
 }
 

@@ -59,6 +59,13 @@ use Polarity::{Higher, Lower, Neither};
 /// guest alone decides, and an absolute floor below which nobody would care.
 pub const METRICS: &[Metric] = &[
     metric("cgroup.p99_wake_us", "µs", Lower, (20.0, 0.10), "worst cgroup's 99th percentile of wake-up latency"),
+    metric(
+        "cgroup.p50_wake_us",
+        "µs",
+        Lower,
+        (5.0, 0.10),
+        "worst cgroup's median of wake-up latency, which a busy host moves least",
+    ),
     metric("cgroup.max_gap_ms", "ms", Lower, (5.0, 0.10), "longest time a worker made no progress"),
     metric("cgroup.spread_pct", "%", Lower, (2.0, 0.10), "worst cgroup's spread between its workers"),
     metric("cgroup.iterations_per_s", "1/s", Higher, (1.0, 0.05), "iterations of all workers in a second of the test"),
@@ -136,6 +143,11 @@ fn cgroup_figures(record: &SidecarRecord, each: &mut impl FnMut(Cow<'static, str
     // No wake-up is no latency, least of all a good one.
     if record.cgroups.iter().any(|c| c.wakes > 0) {
         each("cgroup.p99_wake_us".into(), worst(|c| c.p99_wake_us));
+        // A record of an older version has none.
+        let median = worst(|c| c.p50_wake_us);
+        if median > 0.0 {
+            each("cgroup.p50_wake_us".into(), median);
+        }
     }
     if let Some(us) = record.phases_us.get("test").filter(|us| **us > 0) {
         let second = *us as f64 / 1e6;

@@ -1,6 +1,8 @@
 //! The record of one run.
 
+use crate::delta::PerfDeltaAssertion;
 use crate::store::SUFFIX;
+use crate::trace::TRACE_SUFFIX;
 use crate::variant::{VariantKey, variant_hash};
 use ktstr_topology::ReadBack;
 use ktstr_verdict::{CgroupStats, MonitorSummary, Outcome, Phase, Verdict};
@@ -101,6 +103,9 @@ pub struct SidecarRecord {
     pub work_type: Option<String>,
     /// Named figures.
     pub metrics: BTreeMap<String, f64>,
+    /// Limits of the test's own for comparisons.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub perf_delta_assertions: Vec<PerfDeltaAssertion>,
     /// The verdict is a pass.
     pub passed: bool,
     /// The verdict is a skip.
@@ -143,8 +148,12 @@ pub struct SidecarRecord {
     pub host_cpus: Option<u32>,
     /// Frequency governor of the host's first CPU.
     pub host_governor: Option<String>,
+    /// The kernel's complaint from its first line on, when the run failed and there is one.
+    pub kernel_splat: Vec<String>,
     /// Last lines of the console, when the run failed.
     pub console_tail: String,
+    /// Name of the file beside this one with what the CPUs did, a Perfetto trace.
+    pub trace: Option<String>,
     /// Start, seconds since 1970.
     pub started_unix_s: u64,
     /// Whole run, ms.
@@ -207,6 +216,16 @@ impl SidecarRecord {
     /// `{test}-{variant hash}.ktstr.json`.
     #[must_use]
     pub fn file_name(&self) -> String {
+        self.stem() + SUFFIX
+    }
+
+    /// `{test}-{variant hash}.wprof.pb`: the trace that belongs to it.
+    #[must_use]
+    pub fn trace_name(&self) -> String {
+        self.stem() + TRACE_SUFFIX
+    }
+
+    fn stem(&self) -> String {
         let hash = variant_hash(&VariantKey {
             topology: self.topology.clone(),
             scheduler: self.scheduler.clone(),
@@ -216,6 +235,6 @@ impl SidecarRecord {
             kargs: self.kargs.clone(),
         });
         let test: String = self.test_name.chars().map(|c| if c == '/' { '_' } else { c }).collect();
-        format!("{test}-{hash:016x}{SUFFIX}")
+        format!("{test}-{hash:016x}")
     }
 }

@@ -116,6 +116,15 @@ pub struct Evidence {
     pub message: String,
 }
 
+/// A limit of a test's own for a figure ([`PerfDeltaAssertion`](crate::PerfDeltaAssertion)).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Limit {
+    /// Less of it is better.
+    pub lower_is_better: bool,
+    /// The largest loss that is let pass, as a share.
+    pub max_loss: f64,
+}
+
 /// All runs of a row.
 #[derive(Clone, Debug, Default)]
 pub struct Row {
@@ -131,6 +140,8 @@ pub struct Row {
     pub callbacks: BTreeMap<String, Callback>,
     /// The latest that did not pass.
     pub evidence: BTreeSet<Evidence>,
+    /// Limits that the test sets, by figure; of several the strictest.
+    pub assertions: BTreeMap<String, Limit>,
 }
 
 impl Row {
@@ -148,6 +159,10 @@ impl Row {
             let most = self.programs.entry(program.clone()).or_default();
             *most = (*most).max(*count);
         }
+        for one in &record.perf_delta_assertions {
+            let limit = Limit { lower_is_better: one.lower_is_better, max_loss: one.max_loss };
+            self.limit(&one.figure, limit);
+        }
         for (name, callback) in &record.callback_profile {
             add_callback(self.callbacks.entry(name.clone()).or_default(), *callback);
         }
@@ -159,6 +174,17 @@ impl Row {
                 message: head(&record.message, MESSAGE).to_owned(),
             });
             self.keep_latest();
+        }
+    }
+
+    fn limit(&mut self, figure: &str, limit: Limit) {
+        match self.assertions.get_mut(figure) {
+            // Which way is better is the figure's nature; where two disagree, less of it is.
+            Some(known) => {
+                known.max_loss = known.max_loss.min(limit.max_loss);
+                known.lower_is_better |= limit.lower_is_better;
+            }
+            None => drop(self.assertions.insert(figure.to_owned(), limit)),
         }
     }
 
@@ -180,6 +206,9 @@ impl Row {
         }
         for (name, callback) in other.callbacks {
             add_callback(self.callbacks.entry(name).or_default(), callback);
+        }
+        for (figure, limit) in other.assertions {
+            self.limit(&figure, limit);
         }
         self.evidence.extend(other.evidence);
         self.keep_latest();

@@ -1,18 +1,22 @@
 //! Values of one figure: exact while they are few, to half a percent when they are many.
 
-use std::collections::BTreeMap;
-
-/// Values that are kept as they are.
-const EXACT: usize = 512;
+/// Values that are kept as they are: more repeats than anybody makes of one variant on one commit, and half a KiB.
+const EXACT: usize = 64;
+/// Buckets that are made room for at once: doubling would leave half of it unused, in each of many thousand figures.
+const ROOM: usize = 16;
 /// Ratio between the bounds of a bucket: its middle is off by 0.5 % at most.
 const RATIO: f64 = 1.01;
+
+/// A place among the buckets: the logarithm with the value's sign, away from 0, which has a bucket of its own.
+type Bucket = i32;
 
 /// Values whose order never matters: what comes out depends on the values alone, whoever merged whom.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
     exact: Vec<f64>,
-    /// Sign and logarithm, in the order of the values; used past [`EXACT`].
-    buckets: BTreeMap<(i8, i32), u64>,
+    /// Buckets and what each holds, in the order of the values; used past [`EXACT`]. As many as there are values a hundredth apart,
+    /// however many files they come from: 232 for each power of ten.
+    buckets: Vec<(Bucket, u32)>,
     count: u64,
     ends: Option<(f64, f64)>,
 }
@@ -31,7 +35,19 @@ impl Series {
             return;
         }
         self.spill();
-        *self.buckets.entry(bucket(value)).or_default() += 1;
+        self.add(bucket(value), 1);
+    }
+
+    fn add(&mut self, bucket: Bucket, count: u32) {
+        match self.buckets.binary_search_by_key(&bucket, |(key, _)| *key) {
+            Ok(at) => self.buckets[at].1 = self.buckets[at].1.saturating_add(count),
+            Err(at) => {
+                if self.buckets.len() == self.buckets.capacity() {
+                    self.buckets.reserve_exact(ROOM);
+                }
+                self.buckets.insert(at, (bucket, count));
+            }
+        }
     }
 
     /// Adds all of another.
@@ -47,13 +63,13 @@ impl Series {
             self.spill();
         }
         for (key, count) in other.buckets {
-            *self.buckets.entry(key).or_default() += count;
+            self.add(key, count);
         }
     }
 
     fn spill(&mut self) {
         for value in std::mem::take(&mut self.exact) {
-            *self.buckets.entry(bucket(value)).or_default() += 1;
+            self.add(bucket(value), 1);
         }
     }
 
@@ -77,7 +93,7 @@ impl Series {
     #[must_use]
     pub fn spots(&self) -> Vec<f64> {
         self.values().unwrap_or_else(|| {
-            let each = |(key, count): (&(i8, i32), &u64)| {
+            let each = |(key, count): &(Bucket, u32)| {
                 std::iter::repeat_n(middle(*key), usize::try_from(*count).unwrap_or(usize::MAX))
             };
             self.buckets.iter().flat_map(each).collect()
@@ -101,7 +117,7 @@ impl Series {
         let rank = ((self.count - 1) as f64 * q).round() as u64;
         let mut seen = 0;
         for (key, count) in &self.buckets {
-            seen += count;
+            seen += u64::from(*count);
             if seen > rank {
                 return Some(middle(*key).clamp(low, high));
             }
@@ -134,21 +150,24 @@ pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     below + (above - below) * place.fract()
 }
 
-#[allow(clippy::cast_possible_truncation)] // A logarithm of a finite number is below 72,000 at this ratio.
-fn bucket(value: f64) -> (i8, i32) {
+/// What makes all logarithms positive: no finite number but 0 has one below -75,000 at this ratio.
+const ABOVE: i32 = 100_000;
+
+#[allow(clippy::cast_possible_truncation)] // A logarithm of a finite number is below 75,000 at this ratio.
+fn bucket(value: f64) -> Bucket {
     if value == 0.0 {
-        return (0, 0);
+        return 0;
     }
-    let log = (value.abs().ln() / RATIO.ln()).ceil() as i32;
-    if value > 0.0 { (1, log) } else { (-1, -log) }
+    let log = (value.abs().ln() / RATIO.ln()).ceil() as i32 + ABOVE;
+    if value > 0.0 { log } else { -log }
 }
 
-fn middle((sign, log): (i8, i32)) -> f64 {
-    let size = |log: i32| RATIO.powi(log) * 2.0 / (RATIO + 1.0);
-    match sign {
+fn middle(bucket: Bucket) -> f64 {
+    let size = |log: i32| RATIO.powi(log - ABOVE) * 2.0 / (RATIO + 1.0);
+    match bucket {
         0 => 0.0,
-        1 => size(log),
-        _ => -size(-log),
+        1.. => size(bucket),
+        _ => -size(-bucket),
     }
 }
 

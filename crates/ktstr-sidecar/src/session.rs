@@ -1,6 +1,7 @@
 //! Where the records of a run go, and who clears what an earlier session left there.
 
 use crate::store::{SUFFIX, StoreError, TEMPORARY};
+use crate::trace::TRACE_SUFFIX;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
 use std::io;
@@ -79,7 +80,7 @@ fn clear(dir: &Path) -> io::Result<()> {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         // A killed writer leaves its temporary file; its session is over.
-        if name.ends_with(SUFFIX) || name.starts_with(TEMPORARY) {
+        if name.ends_with(SUFFIX) || name.ends_with(TRACE_SUFFIX) || name.starts_with(TEMPORARY) {
             fs::remove_file(entry.path())?;
         } else if (name.starts_with(KERNEL) || name.starts_with(OTHER)) && entry.path().join(SESSION_FILE).is_file() {
             clear(&entry.path())?;
@@ -102,12 +103,13 @@ mod tests {
         };
         let record = dir.path().join("x.ktstr.json");
         let half = dir.path().join(".ktstr-half-1");
+        let trace = dir.path().join("x.wprof.pb");
         let foreign = dir.path().join("notes.txt");
-        for file in [&record, &half, &foreign] {
+        for file in [&record, &half, &trace, &foreign] {
             fs::write(file, "{}").unwrap();
         }
         record_dir(&at("one")).unwrap();
-        assert!(!record.exists() && !half.exists() && foreign.exists());
+        assert!(!record.exists() && !half.exists() && !trace.exists() && foreign.exists());
         fs::write(&record, "{}").unwrap();
         record_dir(&at("one")).unwrap();
         assert!(record.exists());

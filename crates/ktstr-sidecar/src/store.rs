@@ -64,12 +64,8 @@ pub(crate) fn classify(path: &Path, source: io::Error) -> StoreError {
 /// A full disk, a directory that may not be written, and so on; the older record of that name is untouched.
 pub fn write_record(dir: &Path, record: &SidecarRecord) -> Result<PathBuf, StoreError> {
     let path = dir.join(record.file_name());
-    let io = |e: io::Error| classify(&path, e);
-    let json = encode(record).map_err(io)?;
-    fs::create_dir_all(dir).map_err(io)?;
-    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(dir).map_err(io)?;
-    file.write_all(&json).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
+    let json = encode(record).map_err(|e| classify(&path, e))?;
+    let file = written(dir, &path, &json)?;
     // Two may come here at once: the one that finds the place taken looks who has it.
     if let Err(taken) = file.persist_noclobber(&path) {
         if taken.error.kind() != io::ErrorKind::AlreadyExists {
@@ -82,7 +78,41 @@ pub fn write_record(dir: &Path, record: &SidecarRecord) -> Result<PathBuf, Store
         }
         taken.file.persist(&path).map_err(|e| classify(&path, e.error))?;
     }
-    File::open(dir).and_then(|d| d.sync_all()).map_err(io)?;
+    sync(dir, path)
+}
+
+/// Writes the trace of a record that lies in `dir`, in the same way; the record may name it once this has returned. Without one,
+/// what an earlier run of the same variant left is removed: it would be taken for this run's.
+///
+/// # Errors
+/// As for [`write_record`].
+pub fn write_trace(dir: &Path, record: &SidecarRecord, trace: Option<&[u8]>) -> Result<Option<PathBuf>, StoreError> {
+    let path = dir.join(record.trace_name());
+    match trace {
+        Some(bytes) => {
+            written(dir, &path, bytes)?.persist(&path).map_err(|e| classify(&path, e.error))?;
+            sync(dir, path).map(Some)
+        }
+        None => match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(classify(&path, e)),
+            _ => Ok(None),
+        },
+    }
+}
+
+/// All of a file, beside the place that it is for.
+fn written(dir: &Path, path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile, StoreError> {
+    let io = |e: io::Error| classify(path, e);
+    fs::create_dir_all(dir).map_err(io)?;
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(dir).map_err(io)?;
+    file.write_all(bytes).map_err(io)?;
+    file.as_file().sync_all().map_err(io)?;
+    Ok(file)
+}
+
+/// A name is there for good once its directory has been written.
+fn sync(dir: &Path, path: PathBuf) -> Result<PathBuf, StoreError> {
+    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| classify(&path, e))?;
     Ok(path)
 }
 
@@ -131,6 +161,18 @@ mod tests {
 
     fn record(verdict: Verdict) -> SidecarRecord {
         SidecarRecord::new("a", "1n1l2c1t", "eevdf", verdict)
+    }
+
+    #[test]
+    fn a_record_without_a_trace_leaves_none_of_an_earlier_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let (failed, passed) = (record(Verdict::Fail), record(Verdict::Pass));
+        let path = write_trace(dir.path(), &failed, Some(b"trace")).unwrap().unwrap();
+        assert_eq!(path.file_name().unwrap().to_string_lossy(), failed.trace_name());
+        assert_eq!(fs::read(&path).unwrap(), b"trace");
+        assert_eq!(write_trace(dir.path(), &passed, None).unwrap(), None);
+        assert!(!path.exists());
+        assert_eq!(write_trace(dir.path(), &passed, None).unwrap(), None);
     }
 
     proptest! {

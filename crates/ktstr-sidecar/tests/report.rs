@@ -10,6 +10,9 @@ use ktstr_verdict::{AssertResult, CgroupStats, CheckKind, Detail, Outcome, Verdi
 use serde_json::Value;
 use std::path::Path;
 
+#[path = "report/numbers.rs"]
+mod numbers;
+
 const TESTS: [&str; 2] = ["two_groups", "wake_storm"];
 const TOPOLOGIES: [&str; 4] = ["1n1l2c1t", "1n2l2c2t", "2n2l4c1t", "2n4l4c2t"];
 const SCHEDULERS: [&str; 3] = ["eevdf", "bpfland", "lavd"];
@@ -117,28 +120,31 @@ fn sample(test: usize, topology: usize, scheduler: usize, kernel: usize, repeat:
 }
 
 fn page_of(records: impl Iterator<Item = (usize, SidecarRecord)>, damage: bool) -> String {
-    let dir = tempfile::tempdir().unwrap();
+    page_in(tempfile::tempdir().unwrap().path(), records, damage)
+}
+
+fn page_in(dir: &Path, records: impl Iterator<Item = (usize, SidecarRecord)>, damage: bool) -> String {
     for (number, (repeat, record)) in records.enumerate() {
         // The variant hash leaves the kernel out: each has a directory, as it has below the runs root.
         let kernel = if record.kernel_version.as_deref() == Some(KERNELS[0]) { "a" } else { "b" };
-        let place = dir.path().join(format!("repeat-{repeat}/{kernel}"));
+        let place = dir.join(format!("repeat-{repeat}/{kernel}"));
         std::fs::create_dir_all(&place).unwrap();
         let file = place.join(format!("{number:04}.ktstr.json"));
         std::fs::write(file, serde_json::to_vec(&record).unwrap()).unwrap();
     }
     if damage {
-        std::fs::write(dir.path().join("repeat-0/cut-0123456789abcdef.ktstr.json"), "{\"test_name\": \"cu").unwrap();
+        std::fs::write(dir.join("repeat-0/cut-0123456789abcdef.ktstr.json"), "{\"test_name\": \"cu").unwrap();
     }
-    let scanned = scan::<Gathered>(dir.path()).unwrap();
+    let scanned = scan::<Gathered>(dir).unwrap();
     let (before, now) = (many_runs(&scanned.folded, 0.7), many_runs(&scanned.folded, 1.0));
     let comparison = compare(&before, &now, Question::default());
     let page = html(&Report {
         title: "Three schedulers, two kernels, four topologies",
         scanned: &scanned,
-        root: dir.path(),
+        root: dir,
         against: Some(("the week before", &comparison)),
     });
-    page.replace(&format!("{}/", dir.path().display()), "")
+    page.replace(&format!("{}/", dir.display()), "")
 }
 
 /// Two rows with enough runs for a comparison; wake-ups of one scheduler take so many times as long.
@@ -248,6 +254,22 @@ fn the_page_asks_for_nothing_from_outside() {
         assert!(!body.contains(word), "{word}");
     }
     assert!(page.contains("default-src 'none'"));
+}
+
+#[test]
+fn every_number_in_the_map_and_the_tables_is_that_of_the_records_it_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let page = page_in(dir.path(), samples(), false);
+    assert_eq!(numbers::trace(&page, dir.path()), samples().count());
+}
+
+/// The same of a report that `cargo xtask grid` made of real runs: `KTSTR_GRID=DIR`, which the verb sets.
+#[test]
+#[ignore = "needs the records of a run"]
+fn every_number_of_a_real_report_is_that_of_the_records_it_names() {
+    let root = std::env::var_os("KTSTR_GRID").expect("KTSTR_GRID is the directory of a report and its records");
+    let page = std::fs::read_to_string(Path::new(&root).join("report.html")).unwrap();
+    assert!(numbers::trace(&page, Path::new(&root)) > 0);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod apic;
 mod constraint;
+mod cpu_list;
 mod memory;
 mod node;
 mod oddity;
@@ -16,6 +17,7 @@ mod topology;
 
 pub use apic::{ApicLayout, CpuPlace};
 pub use constraint::TopologyConstraints;
+pub use cpu_list::{cpu_list, parse_cpu_list};
 pub use memory::{MIB_PER_CPU, MIN_VM_MIB, vm_memory_mib};
 pub use node::{DISTANCE_LOCAL, DISTANCE_REMOTE, NumaNode};
 pub use oddity::{Oddity, oddities};

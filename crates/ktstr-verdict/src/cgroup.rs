@@ -1,6 +1,7 @@
 //! What the workers of each cgroup did, for the record and for people.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What the workers of one cgroup did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -53,6 +54,9 @@ pub struct CgroupStats {
     /// Migrations to another node.
     #[serde(default)]
     pub cross_node_migrations: u64,
+    /// How long all workers together were on each CPU, ms: from being seen on it first until being seen on another.
+    #[serde(default)]
+    pub residence_ms: BTreeMap<u32, f64>,
     /// Share of pages on the worker's own node; 0 when no pages are known.
     #[serde(default)]
     pub page_locality: f64,
@@ -71,36 +75,30 @@ pub struct CpuEpoch {
     pub seen: Vec<u32>,
 }
 
+/// Columns of the table.
+const COLUMNS: usize = 9;
+/// The last of them.
+const LAST: usize = COLUMNS - 1;
+/// Letters of a name that the table has room for.
+const NAME: usize = 16;
+
 impl CgroupStats {
-    /// One line for each cgroup below a line of headings, columns aligned; "" when there is none.
+    /// One line for each cgroup below a line of headings, columns aligned, for a terminal of 80; "" when there is none. The record
+    /// has the other figures.
     #[must_use]
     pub fn table(cgroups: &[Self]) -> String {
         if cgroups.is_empty() {
             return String::new();
         }
-        let headings = [
-            "cgroup",
-            "workers",
-            "iter/s",
-            "iter/cpu-s",
-            "spread %",
-            "cv",
-            "gap ms",
-            "p50 µs",
-            "p99 µs",
-            "wake cv",
-            "delay ms",
-            "migr",
-            "cpus",
-        ];
+        let headings = ["cgroup", "n", "iter/s", "spread %", "gap ms", "p99 µs", "delay ms", "migr", "cpus"];
         let mut rows = vec![headings.map(str::to_owned)];
         rows.extend(cgroups.iter().map(Self::row));
         let widths: Vec<usize> =
             (0..headings.len()).map(|i| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0)).collect();
-        let line = |row: &[String; 13]| {
+        let line = |row: &[String; COLUMNS]| {
             let cells = row.iter().zip(&widths).enumerate();
             let cells = cells.map(|(i, (cell, &width))| match i {
-                0 | 12 => format!("{cell:width$}"),
+                0 | LAST => format!("{cell:width$}"),
                 _ => format!("{cell:>width$}"),
             });
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
@@ -108,21 +106,18 @@ impl CgroupStats {
         rows.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
-    fn row(&self) -> [String; 13] {
-        let woke = |value: f64, digits: usize| {
-            if self.wakes == 0 { "-".to_owned() } else { format!("{value:.digits$}") }
-        };
+    fn row(&self) -> [String; COLUMNS] {
         [
-            self.name.clone(),
+            if self.name.chars().count() > NAME {
+                self.name.chars().take(NAME - 1).chain(['…']).collect()
+            } else {
+                self.name.clone()
+            },
             self.workers.to_string(),
             format!("{:.0}", self.iteration_rate),
-            if self.run_ms > 0.0 { format!("{:.0}", self.work_rate) } else { "-".to_owned() },
             format!("{:.1}", self.spread_pct),
-            format!("{:.3}", self.throughput_cv),
             format!("{:.1}", self.max_gap_ms),
-            woke(self.p50_wake_us, 1),
-            woke(self.p99_wake_us, 1),
-            woke(self.wake_cv, 2),
+            if self.wakes == 0 { "-".to_owned() } else { format!("{:.1}", self.p99_wake_us) },
             format!("{:.1}", self.run_delay_ms),
             self.migrations.to_string(),
             ranges(&self.cpus),

@@ -34,7 +34,7 @@ pub enum VmEnd {
     Deadline {
         /// The phase.
         phase: Phase,
-        /// Its limit.
+        /// Its limit, with what the host kept the machine waiting.
         after: Duration,
     },
 }
@@ -150,6 +150,7 @@ struct Life<'a> {
     whole_console: Vec<u8>,
     stderr: Vec<u8>,
     host_delay: HostDelay,
+    before_phase: HostDelay,
     before_test: HostDelay,
     test_delay: HostDelay,
     watch: &'a mut dyn FnMut(&Message),
@@ -172,6 +173,7 @@ impl<'a> Life<'a> {
             whole_console: Vec::new(),
             stderr: Vec::new(),
             host_delay: HostDelay::default(),
+            before_phase: HostDelay::default(),
             before_test: HostDelay::default(),
             test_delay: HostDelay::default(),
             watch,
@@ -189,7 +191,8 @@ impl<'a> Life<'a> {
     fn watch(&mut self, events: &Receiver<Event>) -> VmEnd {
         let mut connected = true;
         loop {
-            let limit = self.config.deadlines.of(self.phase);
+            let waited = self.host_delay.since(self.before_phase);
+            let limit = self.config.deadlines.of_a_machine_that_waited(self.phase, waited.run_delay_ns);
             let left = limit.saturating_sub(self.phase_start.elapsed());
             if left.is_zero() {
                 return VmEnd::Deadline { phase: self.phase, after: limit };
@@ -290,6 +293,7 @@ impl<'a> Life<'a> {
         self.sample_delay();
         self.phase = reached;
         self.phase_start = Instant::now();
+        self.before_phase = self.host_delay;
         if reached == Phase::Test {
             self.before_test = self.host_delay;
         }

@@ -36,14 +36,16 @@ pub enum Kind {
     ExitCode = 10,
     Bye = 11,
     Output = 12,
+    Trace = 13,
 }
 
 impl Kind {
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
         use Kind::{
             Bye, Console, ExitCode, Hello, Metrics, Outcome, Output, Panic, Phase, Profraw, Scheduler, SchedulerLog,
+            Trace,
         };
-        [Hello, Console, Scheduler, SchedulerLog, Phase, Metrics, Outcome, Panic, Profraw, ExitCode, Bye, Output]
+        [Hello, Console, Scheduler, SchedulerLog, Phase, Metrics, Outcome, Panic, Profraw, ExitCode, Bye, Output, Trace]
             .into_iter()
             .find(|kind| *kind as u8 == byte)
     }
@@ -172,6 +174,30 @@ pub struct PanicReport {
     pub backtrace: String,
 }
 
+/// What a part of a trace is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TraceWhat {
+    /// The `format` file of one event.
+    Format,
+    /// Lines of thread and thread group (`saved_tgids`).
+    ThreadGroups,
+    /// Whole pages of a CPU's ring buffer (`trace_pipe_raw`), oldest first.
+    Pages {
+        /// The CPU.
+        cpu: u32,
+    },
+}
+
+/// A part of what the kernel's tracer kept (kernel: Documentation/trace/ftrace.rst). No verdict rests on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TracePart {
+    /// What the bytes are.
+    pub what: TraceWhat,
+    /// As the kernel wrote them.
+    #[serde(with = "crate::base64")]
+    pub bytes: Vec<u8>,
+}
+
 /// Last frame: how much there was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bye {
@@ -205,6 +231,7 @@ pub enum Message {
         /// File name.
         name: String,
         /// Its content.
+        #[serde(with = "crate::base64")]
         bytes: Vec<u8>,
     },
     /// Exit code of a payload.
@@ -218,6 +245,8 @@ pub enum Message {
         /// Whatever it was.
         bytes: Vec<u8>,
     },
+    /// A part of what the kernel's tracer kept.
+    Trace(TracePart),
 }
 
 impl Message {
@@ -237,6 +266,7 @@ impl Message {
             Self::ExitCode(_) => Kind::ExitCode,
             Self::Bye(_) => Kind::Bye,
             Self::Output { .. } => Kind::Output,
+            Self::Trace(_) => Kind::Trace,
         }
     }
 }

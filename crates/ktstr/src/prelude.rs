@@ -5,7 +5,8 @@
 
 pub use anyhow::{Context, Result, anyhow, bail, ensure};
 pub use ktstr_dispatch::{
-    EntryError, KTSTR_SCHEDULERS, KTSTR_TESTS, KtstrTestEntry, VmResult, analyze_sidecars, post_vm_skip, run_ktstr_test,
+    EntryError, KTSTR_SCHEDULERS, KTSTR_TESTS, KtstrTestEntry, PerfDeltaAssertion, VmResult, analyze_sidecars,
+    post_vm_skip, run_ktstr_test,
 };
 pub use ktstr_macros::{Payload, declare_scheduler, distributed_slice, ktstr_test};
 pub use ktstr_scenario::{

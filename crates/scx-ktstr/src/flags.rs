@@ -12,6 +12,8 @@ pub const TEXT_LEN: usize = 128;
 const WATCHDOG_MS: u32 = 30_000;
 /// Longest delay of one dispatch, µs: the run queue's lock is held while it lasts.
 const MAX_SPIN_US: u64 = 100_000;
+/// Longest delay of one wake-up, µs: interrupts are off on the waker's CPU while it lasts.
+const MAX_WAKEUP_US: u64 = 5_000_000;
 
 /// A small sched_ext scheduler: one queue for the whole machine, first in first out. Without faults it does its work; each
 /// fault is switched on by a flag. Times count from the attach.
@@ -65,6 +67,10 @@ pub struct Flags {
     /// Spin so many µs before each dispatch (at most 100000)
     #[arg(long, value_name = "US", help_heading = "Faults of scheduling")]
     pub slow_dispatch: Option<u64>,
+
+    /// Spin so many µs, interrupts off, before a CPU is chosen for a task that may not use all (at most 5000000)
+    #[arg(long, value_name = "US", help_heading = "Faults of scheduling")]
+    pub slow_wakeup: Option<u64>,
 
     /// Never run the task of this PID or thread group, or whose name begins so (at most 16 bytes)
     #[arg(long, value_name = "PID|COMM", help_heading = "Faults of scheduling")]
@@ -128,8 +134,12 @@ impl Flags {
         if let Some(ms) = self.timeout_ms {
             ensure!((1..=WATCHDOG_MS).contains(&ms), "--timeout-ms must be from 1 to {WATCHDOG_MS}");
         }
-        for (flag, us) in [("--slow-dispatch", self.slow_dispatch), ("--lost-wakeup", self.lost_wakeup)] {
-            ensure!(us.is_none_or(|us| us <= MAX_SPIN_US), "{flag} must be at most {MAX_SPIN_US} µs");
+        for (flag, us, most) in [
+            ("--slow-dispatch", self.slow_dispatch, MAX_SPIN_US),
+            ("--lost-wakeup", self.lost_wakeup, MAX_SPIN_US),
+            ("--slow-wakeup", self.slow_wakeup, MAX_WAKEUP_US),
+        ] {
+            ensure!(us.is_none_or(|us| us <= most), "{flag} must be at most {most} µs");
         }
         for (flag, cpu) in [("--ignore-cpu", self.ignore_cpu), ("--pile-on-cpu", self.pile_on_cpu)] {
             ensure!(cpu.is_none_or(|cpu| i32::try_from(cpu).is_ok()), "{flag} is not a CPU number");
@@ -223,6 +233,7 @@ mod tests {
             "--slice-us 0",
             "--slow-dispatch 100001",
             "--lost-wakeup 100001",
+            "--slow-wakeup 5000001",
             "--starve -1",
             "--starve a-name-longer-than-any-in-the-kernel",
             "--starve-every 10",

@@ -69,6 +69,7 @@ fn switch_on(open: &mut OpenKtstrSkel<'_>, flags: &Flags) -> Result<()> {
     rodata.error_after_ns = ms(flags.error_after);
     rodata.leave_after_ns = ms(flags.bpf_exit_after);
     rodata.slow_dispatch_ns = us(flags.slow_dispatch);
+    rodata.slow_wakeup_ns = us(flags.slow_wakeup);
     rodata.starve_every_ns = ms(flags.starve_every);
     rodata.lost_wakeup_ns = us(flags.lost_wakeup);
     rodata.starve_pid = victim.pid;
@@ -77,7 +78,8 @@ fn switch_on(open: &mut OpenKtstrSkel<'_>, flags: &Flags) -> Result<()> {
     rodata.ignore_cpu = cpu(flags.ignore_cpu);
     rodata.pile_on_cpu = cpu(flags.pile_on_cpu);
     rodata.ignore_pinned = flags.ignore_pinned.into();
-    rodata.misplace = if flags.misplace { u32::try_from(cpus).unwrap_or(u32::MAX) } else { 0 };
+    rodata.misplace = flags.misplace.into();
+    rodata.cpus = u32::try_from(cpus).unwrap_or(u32::MAX);
     rodata.keep_last = flags.keep_last.into();
     rodata.message = text(&flags.message, "--message")?;
     let ops = open.struct_ops.ktstr_ops_mut();

@@ -23,6 +23,10 @@ fn help_names_every_fault_of_the_specification() {
         "--leak-bypass",
         "--exit-after",
         "--lost-wakeup",
+        "--slow-wakeup",
+        "--pile-on-cpu",
+        "--misplace",
+        "--keep-last",
         "--leave-on-hotplug",
     ] {
         assert!(help.contains(flag), "{flag} is not in:\n{help}");

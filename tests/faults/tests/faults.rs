@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 mod common;
 
-use common::{child_named, fails_with, fixture, machines, on_kvm, on_sim, run_with, spoiled, wait_for};
+use common::{child_named, fails_with, fixture, machines, on_kvm, on_sim, run_with, spoiled, unwrapped, wait_for};
 
 #[test]
 fn a_run_that_nothing_goes_wrong_in_passes() {
@@ -145,7 +145,7 @@ fn a_scheduler_that_is_killed_mid_test_fails_it() {
 
 #[test]
 fn an_attribute_without_its_machinery_fails_loudly() {
-    fails_with(&run_with("wants_what_is_not_there_yet", |_| {}), "not supported yet: wprof");
+    fails_with(&run_with("wants_what_is_not_there_yet", |_| {}), "not supported yet: num_snapshots");
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_record_that_cannot_be_written_leaves_the_verdict_alone() {
     std::fs::write(&file, "").unwrap();
     let below = file.join("records");
     let run = fixture("passes", &below).output().unwrap();
-    let stderr = String::from_utf8_lossy(&run.stderr).into_owned();
+    let stderr = unwrapped(&run.stderr);
     assert_eq!(run.status.code(), Some(0), "{stderr}");
     assert!(stderr.contains("the record is missing, the verdict stands"), "{stderr}");
     let failed = fixture("fails", &below).output().unwrap();
@@ -196,7 +196,7 @@ fn a_full_disk_under_the_record_leaves_the_verdict_alone() {
     let fails = fixture("fails", dir.path()).output().unwrap();
     rustix::mount::unmount(dir.path(), rustix::mount::UnmountFlags::DETACH).unwrap();
     assert!(filler.is_ok());
-    let stderr = String::from_utf8_lossy(&passes.stderr).into_owned();
+    let stderr = unwrapped(&passes.stderr);
     assert_eq!(passes.status.code(), Some(0), "{stderr}");
     assert!(stderr.contains("no space for the record"), "{stderr}");
     assert_eq!(fails.status.code(), Some(1));

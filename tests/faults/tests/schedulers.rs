@@ -119,6 +119,32 @@ fn slow_dispatching_is_caught_by_the_gaps_it_makes() {
 }
 
 #[test]
+fn pairs_and_a_worker_alone_pass_under_the_monitor_s_limits_without_a_fault() {
+    passes("under_ktstr_watched");
+}
+
+#[test]
+fn tasks_piled_on_one_cpu_are_caught_by_its_local_queue() {
+    caught("under_a_pile", &["tasks in a local dispatch queue on CPU 1, at most 3: 1 samples in a row from "]);
+}
+
+#[test]
+fn tasks_sent_where_they_may_not_run_are_caught_by_the_kernel_s_count_of_fallbacks() {
+    caught("under_misplacement", &["SCX_EV_SELECT_CPU_FALLBACK a second, at most 0.5: 1 samples in a row from "]);
+}
+
+#[test]
+fn tasks_that_the_kernel_had_to_keep_are_caught_by_its_count() {
+    caught("under_keep_last", &["SCX_EV_DISPATCH_KEEP_LAST a second, at most 0.5: 1 samples in a row from "]);
+}
+
+#[test]
+fn a_cpu_whose_clock_stands_still_is_caught_by_its_number() {
+    passes("under_ktstr_clocked");
+    caught("under_slow_wakeups", &["the run queue's clock of CPU "]);
+}
+
+#[test]
 fn partners_pass_without_a_fault() {
     passes("under_ktstr_partners");
 }

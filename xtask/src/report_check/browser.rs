@@ -130,7 +130,8 @@ impl Browser {
     pub fn picture(&mut self, path: &Path) -> Result<()> {
         let answer = self.call("Page.captureScreenshot", &json!({"format": "png"}))?;
         let data = answer["data"].as_str().context("no picture")?;
-        std::fs::write(path, decode(data)).with_context(|| format!("failed to write {}", path.display()))
+        let png = ktstr_wire::base64::decode(data.as_bytes()).context("the picture is not base64")?;
+        std::fs::write(path, png).with_context(|| format!("failed to write {}", path.display()))
     }
 
     /// An error when the page complained or asked the network for anything.
@@ -145,25 +146,4 @@ impl Drop for Browser {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Standard base64.
-fn decode(text: &str) -> Vec<u8> {
-    let digit = |c: u8| match c {
-        b'A'..=b'Z' => c - b'A',
-        b'a'..=b'z' => c - b'a' + 26,
-        b'0'..=b'9' => c - b'0' + 52,
-        b'+' => 62,
-        _ => 63,
-    };
-    let (mut out, mut word, mut bits) = (Vec::new(), 0u32, 0);
-    for c in text.bytes().filter(|c| *c != b'=') {
-        word = word << 6 | u32::from(digit(c));
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            out.push((word >> bits & 0xff) as u8);
-        }
-    }
-    out
 }

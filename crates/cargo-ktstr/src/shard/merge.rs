@@ -131,8 +131,15 @@ fn write(into: &Path, plan: &Plan, joined: &Joined) -> Result<()> {
     let mark = into.join(MARK);
     let text = serde_json::to_vec(&json!({"plan": plan.id, "kernels": plan.kernels, "shards": plan.shards.len()}))?;
     std::fs::write(&mark, text).with_context(|| format!("failed to write {}", mark.display()))?;
-    for (key, record) in joined.runs() {
-        write_record(&into.join(place(key)), record)?;
+    for (key, from, record) in joined.files() {
+        let written = write_record(&into.join(place(key)), record)?;
+        if record.trace.is_some() {
+            // Its own name for it, and no path that a record might say.
+            let (from, to) = (from.with_file_name(record.trace_name()), written.with_file_name(record.trace_name()));
+            if let Err(e) = std::fs::copy(&from, &to) {
+                eprintln!("ktstr: WARNING: the trace {} did not come along: {e}", from.display());
+            }
+        }
     }
     Ok(())
 }

@@ -128,7 +128,7 @@ impl Machine {
             _ => None,
         };
         let init = std::env::current_exe().context("failed to find this program")?;
-        let spec = BaseSpec { init, extra: self.files.clone(), kernel_config: config };
+        let spec = BaseSpec { init, extra: self.files.clone(), texts: Vec::new(), kernel_config: config };
         let cache: &Path = &Cache::open()?.dir().join("initramfs");
         build_base_layer(&spec, cache).context("failed to pack the guest's files")
     }

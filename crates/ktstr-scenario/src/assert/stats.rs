@@ -7,7 +7,7 @@ use super::latency::wake_cv;
 use super::locality::page_locality;
 use crate::worker::{Seen, quantile_ns};
 use ktstr_verdict::CgroupStats;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn of(name: &str, group: &Group<'_>) -> CgroupStats {
     let seen = group.seen;
@@ -36,6 +36,16 @@ pub(super) fn of(name: &str, group: &Group<'_>) -> CgroupStats {
         p50_wake_us: quantile_ns(seen, 0.5).map_or(0.0, |ns| float(ns) / 1e3),
         wake_cv: wake_cv(seen).unwrap_or(0.0),
         cross_node_migrations: sum(|w| w.cross_node_migrations),
+        residence_ms: residence_ms(seen),
         page_locality: page_locality(seen).unwrap_or(0.0),
     }
+}
+
+/// Time of all workers on each CPU.
+fn residence_ms(seen: &[Seen]) -> BTreeMap<u32, f64> {
+    let mut times = BTreeMap::new();
+    for (cpu, ns) in seen.iter().flat_map(|w| &w.residence_ns) {
+        *times.entry(*cpu).or_default() += float(*ns) / 1e6;
+    }
+    times
 }

@@ -3,11 +3,10 @@
 use super::bearing::Bearing;
 use super::def::{CgroupDef, Limits};
 use super::work_spec::WorkSpec;
-use crate::cpuset::as_list;
 use crate::payload::Payload;
 use crate::work::WorkType;
 use anyhow::{Context as _, Result, bail, ensure};
-use ktstr_topology::Topology;
+use ktstr_topology::{Topology, cpu_list};
 
 /// Period of `cpu.max` in µs, the kernel's default.
 const PERIOD_US: u64 = 100_000;
@@ -102,7 +101,7 @@ impl Limits {
             if let Some(node) = nodes.iter().find(|n| **n > last) {
                 bail!("mems {node} is not from 0 to {last}");
             }
-            files.push(("cpuset.mems", as_list(nodes)));
+            files.push(("cpuset.mems", cpu_list(nodes)));
         }
         if let Some(weight) = self.cpu_weight {
             within("cpu_weight", weight.into(), 1, 10_000)?;

@@ -2,9 +2,9 @@
 
 use super::asked::Asked;
 use super::janitor::Janitor;
-use crate::cpuset::{as_list, from_list};
 use crate::ctx::Ctx;
 use anyhow::{Context as _, Result, bail};
+use ktstr_topology::{cpu_list, parse_cpu_list};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
@@ -58,7 +58,7 @@ impl Root {
 
     /// CPUs that the kernel grants it; `None` where no cpuset controller is passed down to it.
     pub fn effective_cpus(&self) -> Option<Vec<u32>> {
-        from_list(&fs::read_to_string(self.path.join("cpuset.cpus.effective")).ok()?)
+        parse_cpu_list(&fs::read_to_string(self.path.join("cpuset.cpus.effective")).ok()?)
     }
 
     /// Makes a cgroup below the root and sets its limits.
@@ -147,12 +147,12 @@ impl Group {
 
     /// Sets its cpuset.
     pub fn set_cpus(&self, cpus: &[u32]) -> Result<()> {
-        self.set("cpuset.cpus", &as_list(cpus))
+        self.set("cpuset.cpus", &cpu_list(cpus))
     }
 
     /// CPUs that the kernel grants it; `None` where no cpuset controller is passed down to it.
     pub fn effective_cpus(&self) -> Option<Vec<u32>> {
-        from_list(&fs::read_to_string(self.path.join("cpuset.cpus.effective")).ok()?)
+        parse_cpu_list(&fs::read_to_string(self.path.join("cpuset.cpus.effective")).ok()?)
     }
 
     /// Moves a process into it.

@@ -8,6 +8,9 @@ use ktstr_verdict::{CheckKind, Detail, Outcome};
 /// How the reader of the log says that some of it is missing; a log with such a line is never a good one.
 pub const LOST: &str = "(kernel log lines were lost";
 
+/// Lines of a complaint that are worth keeping: registers and a call trace.
+const SPLAT: usize = 40;
+
 /// How the first line of a kernel's log begins (init/main.c, `start_kernel`: `pr_notice("%s", linux_banner)`).
 pub const BOOT: &str = "Linux version ";
 
@@ -37,6 +40,20 @@ pub fn check_from(first: &str, lines: &[String], allowed: &[&str]) -> Vec<Outcom
         }
     }
     found
+}
+
+/// The first complaint of a log: the line that breaks a rule, the mark before it, and what follows, to the end of the trace or
+/// [`SPLAT`] lines. Empty where no rule is broken.
+#[must_use]
+pub fn splat(lines: &[String]) -> &[String] {
+    let broken = |i: &usize| attach::thrown_out(lines, *i).is_some() || rules::broken(lines, *i).is_some();
+    let Some(found) = (0..lines.len()).find(broken) else {
+        return &[];
+    };
+    let from = if found > 0 && rules::begins_a_splat(&lines[found - 1]) { found - 1 } else { found };
+    let rest = &lines[from..lines.len().min(from + SPLAT)];
+    let end = rest.iter().position(|line| line.contains("---[ end trace")).map_or(rest.len(), |i| i + 1);
+    &rest[..end]
 }
 
 /// Why this is not the whole log from the line with these words on.

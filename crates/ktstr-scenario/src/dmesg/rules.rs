@@ -60,12 +60,17 @@ const NEAR: usize = 8;
 /// The rule that this line breaks.
 pub fn broken(lines: &[String], index: usize) -> Option<&'static str> {
     let line = &lines[index];
-    if line.contains(CUT_HERE) {
+    if begins_a_splat(line) {
         // The line that names the splat is judged, and allowed, by itself; one that is not there is not judged at all.
         let named = lines.iter().skip(index + 1).take(NEAR).any(|next| rule_of(next).is_some());
         return (!named).then_some("a splat without the line that names it");
     }
     rule_of(line)
+}
+
+/// Whether the next line names a splat.
+pub fn begins_a_splat(line: &str) -> bool {
+    line.contains(CUT_HERE)
 }
 
 fn rule_of(line: &str) -> Option<&'static str> {

@@ -52,6 +52,18 @@ fn a_scheduler_that_the_kernel_threw_out_is_the_scheduler_s_failure_with_its_rea
 }
 
 #[test]
+fn a_complaint_is_kept_from_its_mark_to_the_end_of_its_trace() {
+    assert!(splat(&lines(BOOT)).is_empty() && splat(&[]).is_empty());
+    let log = lines(&format!("{BOOT}{STALL}"));
+    assert!(splat(&log)[0].contains("disabled (runnable task stall)"), "{:?}", splat(&log));
+    let mut warned = lines(BOOT);
+    let more = ["[ cut here ]", "WARNING: CPU: 0 PID: 1 at a.c:1", "Call Trace:", "---[ end trace 0 ]---", "later"];
+    warned.extend(more.map(|text| format!("[    9.000000] {text}")));
+    let kept = splat(&warned);
+    assert!(kept.len() == 4 && kept[0].ends_with("[ cut here ]") && kept[3].contains("end trace"), "{kept:?}");
+}
+
+#[test]
 fn other_errors_of_sched_ext_are_the_scheduler_s_too() {
     for line in [
         "[    9.000000] sched_ext: Soft lockup - CPU1 stuck for 22s, disabling \"x\"",

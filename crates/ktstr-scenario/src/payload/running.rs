@@ -7,6 +7,7 @@ use super::judge::{End, Words, judge};
 use super::watch::{Ended, Watch};
 use crate::children;
 use crate::ctx::Ctx;
+use crate::words::last_lines;
 use anyhow::{Context as _, Result, bail};
 use ktstr_verdict::AssertResult;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -158,7 +159,7 @@ impl RunningPayload {
         let mut words = Words::default();
         if let Some((out, err)) = self.pipes.take() {
             (words.stdout, words.cut) = out.finish();
-            words.stderr = last_lines(&String::from_utf8_lossy(&err.finish().0));
+            words.stderr = last_lines(&String::from_utf8_lossy(&err.finish().0), LAST_WORDS);
         }
         Ok(judge(self.payload, end, &words, ended.after))
     }
@@ -183,12 +184,6 @@ fn settle(procs: Option<&File>) -> std::io::Result<()> {
     // SAFETY: ioperm takes three integers; this one gives back what was inherited (arch/x86/kernel/ioport.c).
     unsafe { libc::ioperm(0, ALL_PORTS, 0) };
     Ok(())
-}
-
-fn last_lines(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|l| !l.is_empty()).collect();
-    let from = lines.len().saturating_sub(LAST_WORDS);
-    lines[from..].iter().map(|l| format!("  {l}")).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use super::builtin::KernelSwitches;
 use super::launch::{RunningScheduler, SchedulerLaunch};
+use super::maps::PinnedMap;
 use super::sysfs::observe_idle;
 use anyhow::{Context as _, Result, bail};
 use ktstr_wire::{Message, SchedulerSeen, When};
@@ -132,6 +133,18 @@ impl SchedulerControl {
         self.join(&mut current, next)
     }
 
+    /// Pins a BPF map of the scheduler that is attached, until the answer is dropped: /sys/fs/bpf/ktstr/NAME, with `_` for dots.
+    ///
+    /// # Errors
+    /// None is attached, it is a part of the kernel, or it has no map, or several, of this name.
+    pub fn pin_map(&self, map: &str) -> Result<PinnedMap> {
+        match &*self.lock() {
+            Some(Current::Program(running)) => running.pin_map(map),
+            Some(Current::Kernel(switches)) => bail!("`{}` is a part of the kernel and has no BPF maps", switches.name),
+            None => bail!("no scheduler is attached, so none has a BPF map `{map}`"),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Current>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -247,6 +260,7 @@ mod tests {
         assert!(control.replace("a").unwrap_err().to_string().contains("staged_schedulers"));
         assert!(control.detach().unwrap_err().to_string().contains("no scheduler is attached"));
         assert!(control.restart().unwrap_err().to_string().contains("no scheduler is attached"));
+        assert!(control.pin_map("m").unwrap_err().to_string().contains("no scheduler is attached"));
     }
 
     /// Switched by a file of its own.

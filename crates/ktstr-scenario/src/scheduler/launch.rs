@@ -1,6 +1,7 @@
 //! A scheduler's process: started, waited for until it is attached, looked at, stopped.
 
 use super::exit::exit_info;
+use super::maps::{self, PinnedMap};
 use super::sysctl;
 use super::sysfs::{SYSFS, observe, ops_match};
 use crate::children;
@@ -112,7 +113,12 @@ impl RunningScheduler {
     pub fn wait_attached(&mut self) -> Result<SchedulerSeen> {
         let name = self.launch.name.clone();
         let start = Instant::now();
-        let mut progress = (0, Instant::now());
+        let idle = Duration::from_secs(self.launch.attach_progress_s);
+        // On a starved host seconds pass in which nobody ran, this process as little: only what was looked at often is idle.
+        let idle_looks = idle.as_millis() / LOOK_EVERY.as_millis() / 2;
+        let mut used = 0;
+        let mut since = Instant::now();
+        let mut looks = 0;
         loop {
             let seen = self.look(When::Attach);
             // The kernel counts the enable a moment after it shows the state (kernel/sched/ext.c, scx_enable).
@@ -140,12 +146,12 @@ impl RunningScheduler {
                 }
                 ProcessSeen::Alive | ProcessSeen::None => {}
             }
-            let used = cpu_ticks(self.child.id());
-            if used != progress.0 {
-                progress = (used, Instant::now());
+            looks += 1;
+            let now = cpu_ns(self.child.id());
+            if now != used {
+                (used, since, looks) = (now, Instant::now(), 0);
             }
-            let idle = Duration::from_secs(self.launch.attach_progress_s);
-            if progress.1.elapsed() > idle {
+            if since.elapsed() > idle && looks > idle_looks {
                 bail!(
                     "scheduler `{name}` used no CPU time for {} s and never attached (state `{}`)",
                     idle.as_secs(),
@@ -218,6 +224,14 @@ impl RunningScheduler {
         }
     }
 
+    /// Pins the BPF map of this name that its process holds.
+    ///
+    /// # Errors
+    /// It holds none, or several.
+    pub fn pin_map(&self, map: &str) -> Result<PinnedMap> {
+        maps::pin(self.child.id(), map).with_context(|| format!("scheduler `{}`", self.launch.name))
+    }
+
     /// Asks it to leave, makes it leave, and says what is left.
     pub fn stop(mut self, when: When) -> SchedulerSeen {
         self.signal(Signal::TERM);
@@ -260,11 +274,12 @@ fn raw_pid(child: &Child) -> i32 {
     i32::try_from(child.id()).unwrap_or(i32::MAX)
 }
 
-/// utime + stime in clock ticks (proc_pid_stat(5), fields 14 and 15); the name before them may hold spaces.
-fn cpu_ticks(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    fields.split_ascii_whitespace().skip(11).take(2).filter_map(|f| f.parse::<u64>().ok()).sum()
+/// CPU time of all threads of a process, ns (kernel: Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat); of those that
+/// have ended it is gone, which is a change as well.
+fn cpu_ns(pid: u32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let times = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("schedstat")).ok());
+    times.filter_map(|text| text.split_ascii_whitespace().next()?.parse::<u64>().ok()).sum()
 }
 
 #[cfg(test)]

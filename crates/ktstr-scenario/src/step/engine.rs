@@ -10,6 +10,7 @@ use crate::cgroup::{Asked, AskedWork, Group, Root};
 use crate::ctx::Ctx;
 use crate::monitor::Monitor;
 use crate::payload::{Payload, RunningPayload};
+use crate::scheduler::PinnedMap;
 use crate::worker::Crew;
 use anyhow::{Context as _, Result};
 use ktstr_verdict::{AssertResult, CheckKind, HarnessFault, Outcome};
@@ -71,6 +72,8 @@ pub struct Engine<'a> {
     pub(super) groups: Groups,
     pub(super) root: Root,
     pub(super) machine: Machine,
+    /// BPF maps, pinned as long as it runs.
+    pub(super) pins: Vec<PinnedMap>,
     pub(super) timeline: Timeline,
     pub(super) result: AssertResult,
     pub(super) monitor: Option<Monitor>,
@@ -93,6 +96,7 @@ pub fn run(ctx: &Ctx, backdrop: &Backdrop, steps: &[Step], holds: &[Duration]) -
         groups: Groups::default(),
         root,
         machine: Machine::default(),
+        pins: Vec::new(),
         timeline: Timeline::default(),
         result: AssertResult::default(),
         monitor: None,

@@ -2,8 +2,8 @@
 //! Documentation/core-api/irq/irq-affinity.rst).
 
 use crate::chaos;
-use crate::cpuset::as_list;
 use anyhow::{Context as _, Result};
+use ktstr_topology::cpu_list;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
@@ -33,7 +33,7 @@ impl Machine {
         let before = fs::read_to_string(&path)
             .with_context(|| format!("this machine has no interrupt {irq} ({path}); /proc/interrupts lists them"))?;
         self.steered.entry(irq).or_insert_with(|| before.trim().to_owned());
-        fs::write(&path, as_list(cpus)).with_context(|| format!("interrupt {irq} cannot be steered to CPUs {cpus:?}"))
+        fs::write(&path, cpu_list(cpus)).with_context(|| format!("interrupt {irq} cannot be steered to CPUs {cpus:?}"))
     }
 
     /// Puts everything back.

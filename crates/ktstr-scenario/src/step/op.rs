@@ -126,9 +126,10 @@ pub enum Op {
         /// By whom.
         cpus: CpusetSpec,
     },
-    /// Pins a BPF map of the scheduler; not supported yet, and an error before anything starts.
+    /// Pins a BPF map of the attached scheduler at /sys/fs/bpf/ktstr/NAME, `_` for each dot, until the end of the scenario:
+    /// a test can open it there. Not on the host.
     PinBpfMap {
-        /// The map's name.
+        /// The map's name, as bpftool shows it.
         map: String,
     },
 }

@@ -84,8 +84,9 @@ impl Engine<'_> {
                 let cpus = cpus.resolve(topology).map_err(fault)?;
                 self.machine.steer(*irq, &cpus).map_err(fault)?;
             }
-            // Those above have returned, and the plan has refused a pin.
-            Op::AddCgroup(_) | Op::Spawn { .. } | Op::RunPayload { .. } | Op::PinBpfMap { .. } => {}
+            Op::PinBpfMap { map } => self.pins.push(self.ctx.scheduler_control().pin_map(map)?),
+            // Those above have returned.
+            Op::AddCgroup(_) | Op::Spawn { .. } | Op::RunPayload { .. } => {}
         }
         self.world = next;
         Ok(())

@@ -264,7 +264,11 @@ fn what_cannot_be_done_is_said_with_its_step_and_operation_before_anything_start
         (then(Op::cpu_offline(0)), "CPU 0 stays online"),
         (then(Op::cpu_offline(4)), "CPU 4 is not one of [0, 1, 2, 3]"),
         (then(Op::cpu_online(1)), "CPU 1 is online already"),
-        (then(Op::pin_bpf_map("m")), "not supported yet"),
+        (then(Op::pin_bpf_map("a/b")), "`a/b` is no name of a BPF map"),
+        (
+            vec![first(), Step::with_ops(vec![Op::pin_bpf_map("m.x"), Op::pin_bpf_map("m_x")], HoldSpec::FULL)],
+            "the BPF map `m_x` is pinned already",
+        ),
         (then(Op::kill_payload("p")), "payload `p` does not run at this point"),
         (then(Op::spawn("a", WorkSpec::new(WorkType::PipeIo))), "workers 1"),
         (then(Op::set_affinity("a", crate::AffinityIntent::SmtSiblingPair)), "a core with two threads"),
@@ -301,7 +305,7 @@ fn the_backdrop_lasts() {
 
 #[test]
 fn a_test_on_the_host_leaves_its_cpus_interrupts_and_scheduler_alone() {
-    for op in [Op::cpu_offline(1), Op::steer_irq(4, CpusetSpec::Llc(0)), Op::detach_scheduler()] {
+    for op in [Op::cpu_offline(1), Op::steer_irq(4, CpusetSpec::Llc(0)), Op::detach_scheduler(), Op::pin_bpf_map("m")] {
         let step = Step::new(vec![CgroupDef::named("a")], vec![op], HoldSpec::FULL);
         let text =
             format!("{:#}", plan(&machine(), true, Duration::from_secs(1), &Backdrop::new(), &[step]).unwrap_err());

@@ -5,9 +5,11 @@
 use super::op::Op;
 use crate::affinity::AffinityIntent;
 use crate::cgroup::Asked;
+use crate::scheduler::{check_name, pin_path};
 use anyhow::{Result, bail, ensure};
 use ktstr_topology::Topology;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 /// The machine and what a scenario has made of it so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct World {
     offline: BTreeSet<u32>,
     /// Programs that run, with their cgroup and whether they last to the end.
     payloads: BTreeMap<&'static str, (Option<String>, bool)>,
+    /// Where BPF maps are pinned.
+    pinned: BTreeSet<PathBuf>,
 }
 
 /// One cgroup.
@@ -35,7 +39,14 @@ impl World {
     /// Nothing but the machine.
     pub fn new(topology: &Topology, on_host: bool) -> Self {
         let base = (0..topology.total_cpus()).filter(|cpu| topology.is_online(*cpu)).collect();
-        Self { base, on_host, groups: BTreeMap::new(), offline: BTreeSet::new(), payloads: BTreeMap::new() }
+        Self {
+            base,
+            on_host,
+            groups: BTreeMap::new(),
+            offline: BTreeSet::new(),
+            payloads: BTreeMap::new(),
+            pinned: BTreeSet::new(),
+        }
     }
 
     /// The workload's root has these CPUs only.
@@ -228,7 +239,9 @@ impl World {
                 );
             }
             Op::PinBpfMap { map } => {
-                bail!("pinning the BPF map `{map}` is not supported yet: this version cannot find a scheduler's maps")
+                ensure!(!self.on_host, "a host_only test leaves the host's scheduler alone");
+                check_name(map)?;
+                ensure!(self.pinned.insert(pin_path(map)), "the BPF map `{map}` is pinned already");
             }
             Op::AttachScheduler { .. } | Op::DetachScheduler | Op::RestartScheduler | Op::ReplaceScheduler { .. } => {
                 ensure!(!self.on_host, "a host_only test leaves the host's scheduler alone");

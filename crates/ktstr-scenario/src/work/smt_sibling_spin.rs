@@ -1,8 +1,9 @@
 //! Pairs that compute on the two threads of one core.
 
 use super::{GroupSize, Links, SPIN_ROUNDS, Work, burn};
-use crate::worker::{CpuMask, Fault, MAX_CPUS, Worker, parse_list};
+use crate::worker::{CpuMask, Fault, MAX_CPUS, Worker};
 use anyhow::Result;
+use ktstr_topology::parse_cpu_list;
 use std::path::Path;
 
 /// Where the kernel shows its CPUs.
@@ -39,10 +40,13 @@ impl Work for SmtSiblingSpin {
 
 /// For each CPU the other thread of its core, or itself.
 fn siblings(root: &Path) -> Vec<u32> {
-    let read = |path: String| std::fs::read_to_string(root.join(path)).unwrap_or_default();
-    let last = parse_list(&read("possible".to_owned())).last().map_or(0, |cpu| cpu + 1);
+    let list = |path: String| -> Vec<u32> {
+        let text = std::fs::read_to_string(root.join(path)).unwrap_or_default();
+        parse_cpu_list(&text).unwrap_or_default()
+    };
+    let last = list("possible".to_owned()).last().map_or(0, |cpu| cpu + 1);
     let other = |cpu: u32| {
-        let threads = parse_list(&read(format!("cpu{cpu}/topology/thread_siblings_list")));
+        let threads = list(format!("cpu{cpu}/topology/thread_siblings_list"));
         let at = threads.iter().position(|&t| t == cpu)?;
         // Cores of four threads have two pairs.
         threads.get(at ^ 1).copied()

@@ -54,7 +54,7 @@ impl<'a> Checkpoint<'a> {
         let cpu = u32::try_from(rustix::thread::sched_getcpu()).unwrap_or(0);
         let before = self.slot.cpu.load(Relaxed);
         if before != cpu + 1 {
-            self.migrated(before, cpu);
+            self.migrated(before, cpu, now);
         }
         if let Some(word) = self.slot.cpus[Shared::bank(moves)].get(cpu as usize / 64) {
             let (bits, bit) = (word.load(Relaxed), 1 << (cpu % 64));
@@ -71,13 +71,17 @@ impl<'a> Checkpoint<'a> {
 
     /// `before` is one more than its number, zero for none.
     #[cold]
-    fn migrated(&self, before: u32, cpu: u32) {
+    fn migrated(&self, before: u32, cpu: u32, now_ns: u64) {
         if before != 0 {
+            if let Some(time) = self.slot.residence_ns.get(before as usize - 1) {
+                add(time, now_ns.saturating_sub(self.slot.since_ns.load(Relaxed)));
+            }
             add(&self.slot.migrations, 1);
             if self.nodes.of(before - 1) != self.nodes.of(cpu) {
                 add(&self.slot.cross_node_migrations, 1);
             }
         }
+        self.slot.since_ns.store(now_ns, Relaxed);
         self.slot.cpu.store(cpu + 1, Relaxed);
     }
 
@@ -174,6 +178,23 @@ mod tests {
         checkpoint.progress(1);
         let seen = shared.seen(0, now_ns(), (0, 0, 0));
         assert!(seen.gap_ns >= 3_000_000_000 && seen.gap_at_ns >= 3_000_000_000, "{seen:?}");
+    }
+
+    #[test]
+    fn a_worker_s_time_is_its_cpus_from_one_that_it_is_seen_on_to_the_next() {
+        let shared = Shared::new(1).unwrap();
+        let nodes = Nodes::read(Path::new("/nonexistent"));
+        let checkpoint = Checkpoint::new(&shared, 0, &nodes);
+        assert!(shared.seen(0, 500, (0, 0, 0)).residence_ns.is_empty());
+        for (before, cpu, now) in [(0, 3, 1000), (4, 5, 1010), (6, 3, 1040)] {
+            checkpoint.migrated(before, cpu, now);
+        }
+        assert_eq!(shared.seen(0, 1100, (0, 0, 0)).residence_ns, [(3, 70), (5, 30)]);
+        // The last CPU there can be, and one past it.
+        let last = u32::try_from(MAX_CPUS).unwrap();
+        checkpoint.migrated(4, last, 1100);
+        checkpoint.migrated(last + 1, last - 1, 1200);
+        assert_eq!(shared.seen(0, 1300, (0, 0, 0)).residence_ns, [(3, 70), (5, 30), (last - 1, 100)]);
     }
 
     #[test]

@@ -93,15 +93,6 @@ impl CpuMask {
     }
 }
 
-/// Reads `0-2,5`, as sysfs shows sets of CPUs and nodes; what is not a number is left out.
-pub fn parse_list(text: &str) -> Vec<u32> {
-    let range = |part: &str| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)
-    };
-    text.trim().split(',').filter_map(range).flatten().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,9 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_read_as_the_kernel_writes_them() {
-        assert_eq!(parse_list("0-2,5\n"), [0, 1, 2, 5]);
-        assert!(parse_list("\n").is_empty());
+    fn no_cpu_and_a_cpu_past_the_last_are_refused() {
         assert!(CpuMask::of(&[2048]).is_err() && CpuMask::of(&[]).is_err());
     }
 }

@@ -14,7 +14,7 @@ mod spawn;
 
 pub(crate) use apply::set_policy;
 pub(crate) use checkpoint::now_ns;
-pub(crate) use cpu_mask::{CpuMask, MAX_CPUS, parse_list};
+pub(crate) use cpu_mask::{CpuMask, MAX_CPUS};
 pub(crate) use fault::Fault;
 pub use handle::Worker;
 pub(crate) use handle::{LOOK_AFTER, timespec};

@@ -1,6 +1,7 @@
 //! Which node each CPU belongs to (kernel: Documentation/ABI/stable/sysfs-devices-node).
 
-use super::cpu_mask::{MAX_CPUS, parse_list};
+use super::cpu_mask::MAX_CPUS;
+use ktstr_topology::parse_cpu_list;
 use std::path::Path;
 
 /// Where the kernel shows its nodes.
@@ -20,10 +21,13 @@ impl Nodes {
 
     pub(super) fn read(root: &Path) -> Self {
         let mut of_cpu = vec![0; MAX_CPUS];
-        let list = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_default();
+        let list = |path: &str| -> Vec<u32> {
+            let text = std::fs::read_to_string(root.join(path)).unwrap_or_default();
+            parse_cpu_list(&text).unwrap_or_default()
+        };
         let mut all = Vec::new();
-        for node in parse_list(&list("online")) {
-            let cpus = parse_list(&list(&format!("node{node}/cpulist")));
+        for node in list("online") {
+            let cpus = list(&format!("node{node}/cpulist"));
             for &cpu in &cpus {
                 if let Some(of) = of_cpu.get_mut(cpu as usize) {
                     *of = u16::try_from(node).unwrap_or(u16::MAX);

@@ -3,7 +3,7 @@
 //! A worker may be killed at any instant and runs in a process forked from one with threads, so this is plain atomics in a
 //! shared mapping: no allocation and no lock.
 
-use super::cpu_mask::WORDS;
+use super::cpu_mask::{MAX_CPUS, WORDS};
 use super::fault::FaultSlot;
 use super::latency::BUCKETS;
 use anyhow::{Context as _, Result};
@@ -27,6 +27,8 @@ pub struct Slot {
     pub(super) gap_cpu: AtomicU32,
     /// Plus one, so that zero says "never".
     pub(super) cpu: AtomicU32,
+    /// When it was first seen on that CPU.
+    pub(super) since_ns: AtomicU64,
     pub(super) migrations: AtomicU64,
     pub(super) cross_node_migrations: AtomicU64,
     pub(super) wakes: AtomicU64,
@@ -37,6 +39,8 @@ pub struct Slot {
     pub(super) pages_total: AtomicU64,
     pub(super) cpus: [[AtomicU64; WORDS]; BANKS],
     pub(super) latency: [AtomicU32; BUCKETS],
+    /// Of each CPU that it has left; touched when it is seen on another only.
+    pub(super) residence_ns: [AtomicU64; MAX_CPUS],
     pub(super) fault: FaultSlot,
     /// How far it has come, see [`stage`]; its parent writes it too.
     pub(super) stage: AtomicU32,
@@ -86,6 +90,8 @@ pub struct Seen {
     pub gap_at_ns: u64,
     /// CPU on which it ended.
     pub gap_cpu: u32,
+    /// From being seen first on a CPU until being seen on another, for each CPU.
+    pub residence_ns: Vec<(u32, u64)>,
     /// Times on another CPU than before.
     pub migrations: u64,
     /// Those of them to a CPU of another node.
@@ -188,6 +194,18 @@ impl Shared {
             .collect()
     }
 
+    /// How long a worker was on each CPU by `end_ns`; nowhere until it was seen somewhere.
+    fn residence_of(&self, index: usize, end_ns: u64) -> Vec<(u32, u64)> {
+        let slot = self.slot(index);
+        let last = slot.cpu.load(Relaxed).checked_sub(1);
+        let rest = end_ns.saturating_sub(slot.since_ns.load(Relaxed));
+        let times = (0u32..).zip(&slot.residence_ns).map(|(cpu, ns)| {
+            let here = if last == Some(cpu) { rest } else { 0 };
+            (cpu, ns.load(Relaxed).saturating_add(here))
+        });
+        times.filter(|(_, ns)| *ns > 0).collect()
+    }
+
     /// Where a worker notes the CPUs it is seen on after so many changes.
     pub(super) const fn bank(moves: u32) -> usize {
         moves as usize % BANKS
@@ -228,6 +246,7 @@ impl Shared {
             gap_ns: gap.0,
             gap_at_ns: gap.1.saturating_sub(start),
             gap_cpu: gap.2,
+            residence_ns: self.residence_of(index, end_ns),
             migrations: slot.migrations.load(Relaxed),
             cross_node_migrations: slot.cross_node_migrations.load(Relaxed),
             wakes: slot.wakes.load(Relaxed),

@@ -5,6 +5,7 @@
 //! with chance `level` at most; and a bootstrap interval of the difference that leaves 0 out. "Same" is said only when that
 //! interval rules out a loss beyond the gates; whatever is neither is unclear, and no pass.
 
+mod assertion;
 mod bootstrap;
 mod rank;
 mod text;
@@ -12,10 +13,11 @@ mod text;
 #[cfg(test)]
 mod simulation;
 
+pub use assertion::PerfDeltaAssertion;
 pub use text::{delta_json, delta_text};
 
-use crate::metric::{Metric, Polarity, metric_of};
-use crate::rows::{Row, RowKey, Rows};
+use crate::metric::{Polarity, metric_of};
+use crate::rows::{Limit, Row, RowKey, Rows};
 use crate::series::Series;
 use bootstrap::difference_of_medians;
 use ktstr_verdict::Verdict;
@@ -79,6 +81,30 @@ pub struct Change {
     pub p: f64,
     /// What is said of it.
     pub finding: Finding,
+    /// Which change of it is worth a word.
+    #[serde(skip)]
+    gate: Gate,
+}
+
+/// Which way is better, and what change is worth a word: the registry's, or the test's own.
+#[derive(Clone, Copy, Debug)]
+struct Gate {
+    polarity: Polarity,
+    absolute: f64,
+    relative: f64,
+}
+
+impl Gate {
+    fn of(name: &str, limit: Option<&Limit>) -> Self {
+        let metric = metric_of(name);
+        match limit {
+            None => Self { polarity: metric.polarity, absolute: metric.absolute, relative: metric.relative },
+            Some(limit) => {
+                let polarity = if limit.lower_is_better { Polarity::Lower } else { Polarity::Higher };
+                Self { polarity, absolute: 0.0, relative: limit.max_loss }
+            }
+        }
+    }
 }
 
 /// The whole comparison.
@@ -129,12 +155,16 @@ pub fn compare(a: &Rows, b: &Rows, question: Question) -> Comparison {
             comparison.unmatched.push(key.clone());
         }
         // A figure that is gone is no good figure: nothing woke, or nothing was measured.
-        let names: BTreeSet<&String> = old.figures.keys().chain(new.figures.keys()).collect();
+        let mut names: BTreeSet<&String> = old.figures.keys().chain(new.figures.keys()).collect();
+        // The newer side's limits hold: they belong to the code that is looked at.
+        names.extend(new.assertions.keys());
+        let limits = &new.assertions;
         for name in names {
             let values = |row: &Row| row.figures.get(name).map(Series::spots).unwrap_or_default();
             let (old, new) = (values(old), values(new));
-            if metric_of(name).polarity != Polarity::Neither || !(old.is_empty() || new.is_empty()) {
-                comparison.changes.push(change(key, name, &old, &new, question.level));
+            let gate = Gate::of(name, limits.get(name));
+            if gate.polarity != Polarity::Neither || !(old.is_empty() || new.is_empty()) {
+                comparison.changes.push(change(key, name, (&old, &new), gate, question.level));
             }
         }
     }
@@ -159,12 +189,13 @@ fn matched(rows: &Rows, question: Question) -> Rows {
 }
 
 /// Medians, interval and raw chance; the finding comes when all are known.
-fn change(row: &RowKey, name: &str, old: &[f64], new: &[f64], level: f64) -> Change {
+fn change(row: &RowKey, name: &str, (old, new): (&[f64], &[f64]), gate: Gate, level: f64) -> Change {
     let median = |values: &[f64]| crate::series::quantile(values, 0.5);
     let medians = (median(old), median(new));
     let enough = old.len() >= 3 && new.len() >= 3;
-    let judged = metric_of(name).polarity != Polarity::Neither;
+    let judged = gate.polarity != Polarity::Neither;
     Change {
+        gate,
         row: row.clone(),
         name: name.to_owned(),
         runs: (old.len(), new.len()),
@@ -198,21 +229,21 @@ fn conclude(comparison: &mut Comparison, level: f64) {
         let one = &mut comparison.changes[i];
         floor = floor.max((one.p * (figures - place as f64)).min(1.0));
         one.p = floor;
-        one.finding = finding(one, metric_of(&one.name), figures, level);
+        one.finding = finding(one, figures, level);
     }
 }
 
-fn finding(change: &Change, metric: &Metric, figures: f64, level: f64) -> Finding {
+fn finding(change: &Change, figures: f64, level: f64) -> Finding {
     let Some((low, high)) = change.interval else { return Finding::TooFew };
     if smallest_p(change.runs.0, change.runs.1) * figures > level {
         return Finding::TooFew;
     }
     // As a loss: positive is worse.
-    let (loss, low, high) = match metric.polarity {
+    let (loss, low, high) = match change.gate.polarity {
         Polarity::Higher => (change.medians.0 - change.medians.1, -high, -low),
         _ => (change.medians.1 - change.medians.0, low, high),
     };
-    let gate = metric.absolute.max(metric.relative * change.medians.0.abs());
+    let gate = change.gate.absolute.max(change.gate.relative * change.medians.0.abs());
     let significant = change.p <= level;
     if significant && loss > gate && low > 0.0 {
         Finding::Worse

@@ -133,6 +133,25 @@ fn nothing_compared_a_row_on_one_side_and_a_new_failure_are_no_pass() {
 }
 
 #[test]
+fn a_test_s_own_limit_stands_in_place_of_the_registry_s_and_a_figure_that_never_came_is_open() {
+    let sides = |limits: &[PerfDeltaAssertion], factor: f64| {
+        let mut chance = Chance(SplitMix(7));
+        let (old, mut new) = (side(&mut chance, 10, 0.001, 1.0), side(&mut chance, 10, 0.001, factor));
+        let mut record = SidecarRecord::new("one", "1n1l4c1t", "a", Verdict::Skip);
+        record.perf_delta_assertions = limits.to_vec();
+        new.take(Path::new("x"), record);
+        compare(&old, &new, Question::default())
+    };
+    // The registry lets a twentieth more latency pass.
+    assert_eq!(sides(&[], 1.05).verdict(), Verdict::Pass);
+    assert_eq!(sides(&[PerfDeltaAssertion::lower("figure0_us", 0.02)], 1.05).verdict(), Verdict::Fail);
+    assert_eq!(sides(&[PerfDeltaAssertion::lower("figure0_us", 0.10)], 1.05).verdict(), Verdict::Pass);
+    // And a fifth less of what should be more is a loss.
+    assert_eq!(sides(&[PerfDeltaAssertion::higher("figure0_us", 0.02)], 0.8).verdict(), Verdict::Fail);
+    assert_eq!(sides(&[PerfDeltaAssertion::lower("nowhere", 0.02)], 1.0).verdict(), Verdict::Inconclusive);
+}
+
+#[test]
 fn kernels_and_schedulers_can_be_compared_with_each_other() {
     let mut chance = Chance(SplitMix(7));
     let old = side(&mut chance, 10, 0.001, 1.0);

@@ -4,6 +4,7 @@ use super::chart::{class, history, mark, phases, word};
 use super::escape::Text;
 use super::gather::{Moment, Story};
 use super::heat::Cell;
+use crate::failure::timeline;
 use crate::record::SidecarRecord;
 use crate::rows::RowKey;
 use crate::series::Series;
@@ -101,11 +102,17 @@ fn evidence(
     }
     phases(out, &record.phases_us)?;
     cgroups(out, record)?;
+    if !record.phases.is_empty() {
+        block(out, "What the scenario did, and when", &timeline(record).join("\n"))?;
+    }
     if let Some(exit) = &record.exit_info {
         block(out, "Why the scheduler left, in the kernel's words", exit)?;
     }
     if !record.scheduler_log.is_empty() {
         block(out, "The scheduler's last lines", &record.scheduler_log.join("\n"))?;
+    }
+    if !record.kernel_splat.is_empty() {
+        block(out, "The kernel's complaint", &record.kernel_splat.join("\n"))?;
     }
     if !record.console_tail.is_empty() {
         block(out, "The console's last lines", &record.console_tail)?;
@@ -147,6 +154,10 @@ fn facts(out: &mut String, record: &SidecarRecord, path: &Path, root: &Path) -> 
         _ => Ok(()),
     };
     fact("record", Some(&shown(path, root)))?;
+    fact(
+        "trace, for ui.perfetto.dev",
+        record.trace.as_ref().map(|name| shown(&path.with_file_name(name), root)).as_deref(),
+    )?;
     fact("commit", record.project_commit.as_deref())?;
     fact("scheduler attached as", record.scheduler_ops.as_deref())?;
     fact("scheduler from", record.resolve_source.as_deref())?;

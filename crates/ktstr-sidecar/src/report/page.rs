@@ -3,7 +3,7 @@
 use super::cell;
 use super::chart::{class, histogram, history, mark, word};
 use super::delta;
-use super::escape::{Text, base64};
+use super::escape::Text;
 use super::gather::Gathered;
 use super::heat::Heat;
 use crate::delta::Comparison;
@@ -12,6 +12,7 @@ use crate::scan::Scanned;
 use crate::series::Series;
 use crate::summary::number;
 use ktstr_verdict::Verdict;
+use ktstr_wire::base64;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::{Result, Write as _};
@@ -45,7 +46,7 @@ pub fn html(report: &Report<'_>) -> String {
 }
 
 fn page(report: &Report<'_>, out: &mut String) -> Result {
-    let hash = |text: &str| base64(&Sha256::digest(text.as_bytes()));
+    let hash = |text: &str| base64::encode(&Sha256::digest(text.as_bytes()));
     // Only this style and this script may ever run: whatever a record smuggled in would be dead text.
     write!(
         out,

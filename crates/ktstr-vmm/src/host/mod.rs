@@ -3,7 +3,7 @@
 pub(crate) mod reserve;
 pub(crate) mod tsc;
 
-use ktstr_topology::Topology;
+use ktstr_topology::{Topology, parse_cpu_list};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -110,32 +110,12 @@ fn allowed_cpus() -> Vec<u32> {
 
 fn list_of(path: &Path) -> Option<Vec<u32>> {
     let text = std::fs::read_to_string(path).ok()?;
-    let list = parse_cpu_list(text.trim());
-    (!list.is_empty()).then_some(list)
-}
-
-/// Reads `0-3,8` (kernel: lib/bitmap-str.c, `bitmap_parselist`); what is malformed is left out.
-#[must_use]
-pub fn parse_cpu_list(text: &str) -> Vec<u32> {
-    let mut out = Vec::new();
-    for part in text.split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        if let (Ok(first), Ok(last)) = (first.trim().parse::<u32>(), last.trim().parse::<u32>()) {
-            out.extend((first..=last).take(1 << 16));
-        }
-    }
-    out
+    parse_cpu_list(&text).filter(|list| !list.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lists_of_cpus_are_read_as_the_kernel_writes_them() {
-        assert_eq!(parse_cpu_list("0-2,5"), [0, 1, 2, 5]);
-        assert_eq!(parse_cpu_list(""), Vec::<u32>::new());
-    }
 
     #[test]
     fn this_host_has_at_least_one_cpu_and_cache() {

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What goes into the layer.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct BaseSpec {
     pub init: PathBuf,
     /// Host files and the absolute paths they get in the guest; programs bring their libraries.
     pub extra: Vec<(PathBuf, String)>,
+    /// Texts and the absolute paths they get in the guest.
+    pub texts: Vec<(String, String)>,
     /// The kernel's configuration and its release: becomes /boot/config-RELEASE, where libbpf looks for it.
     pub kernel_config: Option<(PathBuf, String)>,
 }
@@ -28,6 +31,12 @@ const LAYOUT: &str = "ktstr-initramfs-3";
 
 /// Layers kept before the least recently used go.
 const KEEP: usize = 16;
+
+/// Indexes kept before the oldest go: each layer may have come of several lists of files.
+const KEEP_INDEXES: usize = 256;
+
+/// A temporary file of this age belongs to a process that was killed while it wrote.
+const DEAD_AFTER: Duration = Duration::from_secs(3600);
 
 /// The archive of `spec`, made once for each content and kept in `cache`.
 ///
@@ -51,6 +60,9 @@ pub fn build_base_layer(spec: &BaseSpec, cache: &Path) -> Result<PathBuf> {
             programs.push(host.clone());
         }
         files.insert(guest.clone(), (mode_of(host), content));
+    }
+    for (text, guest) in &spec.texts {
+        files.insert(guest.clone(), (0o644, text.clone().into_bytes()));
     }
     let mut libraries = BTreeMap::new();
     for program in &programs {
@@ -131,18 +143,26 @@ fn touch(path: &Path) {
     }
 }
 
+/// Removes what is past its number, oldest first, and what killed processes have left.
 fn evict(cache: &Path) {
-    let mut layers: Vec<_> = std::fs::read_dir(cache)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|e| e.path().extension().is_some_and(|x| x == "cpio"))
-        .filter_map(|e| Some((e.metadata().ok()?.modified().ok()?, e.path())))
-        .collect();
-    layers.sort();
-    let surplus = layers.len().saturating_sub(KEEP);
-    for (_, path) in &layers[..surplus] {
-        let _ = std::fs::remove_file(path);
+    let mut layers = Vec::new();
+    let mut indexes = Vec::new();
+    for entry in std::fs::read_dir(cache).into_iter().flatten().flatten() {
+        let Some(modified) = entry.metadata().ok().and_then(|m| m.modified().ok()) else { continue };
+        let path = entry.path();
+        match path.extension().and_then(|x| x.to_str()) {
+            Some("cpio") => layers.push((modified, path)),
+            Some("index") => indexes.push((modified, path)),
+            _ if modified.elapsed().is_ok_and(|age| age > DEAD_AFTER) => drop(std::fs::remove_file(path)),
+            _ => {}
+        }
+    }
+    for (mut files, keep) in [(layers, KEEP), (indexes, KEEP_INDEXES)] {
+        files.sort();
+        let surplus = files.len().saturating_sub(keep);
+        for (_, path) in files.drain(..surplus) {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -158,6 +178,7 @@ mod tests {
         let spec = BaseSpec {
             init: std::env::current_exe().unwrap(),
             extra: vec![(extra.clone(), "/note".into())],
+            texts: Vec::new(),
             kernel_config: None,
         };
         let cache = dir.path().join("cache");
@@ -168,6 +189,28 @@ mod tests {
         assert_eq!(build_base_layer(&spec, &cache).unwrap(), first);
         std::fs::remove_file(&first).unwrap();
         assert_eq!(index::find(&spec, LAYOUT, &cache), None);
+    }
+
+    #[test]
+    fn layers_past_their_number_and_what_killed_processes_left_go_and_a_writer_s_file_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = |name: &str, age: Duration| {
+            let file = std::fs::File::create(dir.path().join(name)).unwrap();
+            file.set_modified(std::time::SystemTime::now() - age).unwrap();
+        };
+        for i in 0..=KEEP {
+            old(&format!("{i}.cpio"), Duration::from_secs(u64::try_from(i).unwrap()));
+        }
+        for i in 0..=KEEP_INDEXES {
+            old(&format!("{i}.index"), Duration::from_secs(u64::try_from(i).unwrap()));
+        }
+        old(".tmpdead", DEAD_AFTER + Duration::from_secs(60));
+        old(".tmpalive", Duration::ZERO);
+        evict(dir.path());
+        let there = |name: &str| dir.path().join(name).exists();
+        assert!(!there(".tmpdead") && there(".tmpalive"));
+        assert!(!there(&format!("{KEEP}.cpio")) && !there(&format!("{KEEP_INDEXES}.index")));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), KEEP + KEEP_INDEXES + 1);
     }
 
     /// What a simulated machine unpacks must be the same bytes wherever and whenever it was packed.
@@ -186,7 +229,8 @@ mod tests {
             if reversed {
                 extra.reverse();
             }
-            let spec = BaseSpec { init: std::env::current_exe().unwrap(), extra, kernel_config: None };
+            let init = std::env::current_exe().unwrap();
+            let spec = BaseSpec { init, extra, texts: Vec::new(), kernel_config: None };
             let made = build_base_layer(&spec, &dir.path().join(format!("cache-{age_s}"))).unwrap();
             std::fs::read(made).unwrap()
         };
@@ -201,6 +245,7 @@ mod tests {
         let spec = BaseSpec {
             init: std::env::current_exe().unwrap(),
             extra: vec![(extra.clone(), "/note".into())],
+            texts: Vec::new(),
             kernel_config: None,
         };
         let cache = dir.path().join("cache");

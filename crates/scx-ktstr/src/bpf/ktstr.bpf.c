@@ -13,8 +13,9 @@ char _license[] SEC("license") = "GPL";
 #define HELD 2 /* what a stalled scheduler takes and never gives */
 #define LOST 3 /* where the planted bug leaves its victims */
 
-/* How many looks at the clock a spin may take; each costs some nanoseconds, so this is more than a second. */
+/* Looks at the clock of one loop, the most there may be, and loops of a spin: each look costs some 20 ns, so this is more than 5 s. */
 #define SPIN_LIMIT (1 << 23)
+#define SPIN_TIMES 64
 #define COMM_LEN 16
 #define TEXT_LEN 128
 
@@ -24,6 +25,7 @@ const volatile u64 stall_after_ns;
 const volatile u64 error_after_ns;
 const volatile u64 leave_after_ns;
 const volatile u64 slow_dispatch_ns;
+const volatile u64 slow_wakeup_ns;
 const volatile u64 starve_every_ns;
 const volatile u64 lost_wakeup_ns;
 const volatile s32 starve_pid;
@@ -33,6 +35,7 @@ const volatile s32 ignore_cpu = -1;
 const volatile s32 pile_on_cpu = -1;
 const volatile u32 ignore_pinned;
 const volatile u32 misplace;
+const volatile u32 cpus; /* of the machine */
 const volatile u32 keep_last;
 const volatile char message[TEXT_LEN];
 
@@ -74,8 +77,10 @@ static long look_at_clock(u64 turn, u64 *until)
 static void spin(u64 ns)
 {
 	u64 until = bpf_ktime_get_ns() + ns;
+	int i;
 
-	bpf_loop(SPIN_LIMIT, look_at_clock, &until, 0);
+	for (i = 0; i < SPIN_TIMES && bpf_ktime_get_ns() < until; i++)
+		bpf_loop(SPIN_LIMIT, look_at_clock, &until, 0);
 }
 
 static bool is_starved(struct task_struct *p)
@@ -113,6 +118,17 @@ static bool goes_through_queue(struct task_struct *p)
 	return slow_dispatch_ns || lost_wakeup_ns || pile_on_cpu >= 0 || is_starved(p) || is_held(p);
 }
 
+/* A task that may use every CPU cannot be misplaced; this scheduler's own process and PID 1 may, and see what becomes of the others. */
+static bool is_confined(struct task_struct *p)
+{
+	return p->nr_cpus_allowed < cpus;
+}
+
+static bool piles_up(struct task_struct *p)
+{
+	return pile_on_cpu >= 0 && bpf_cpumask_test_cpu(pile_on_cpu, p->cpus_ptr);
+}
+
 static void wake_an_idle_cpu(struct task_struct *p)
 {
 	s32 cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
@@ -138,11 +154,18 @@ static s32 a_forbidden_cpu(struct task_struct *p, s32 otherwise)
 s32 KTSTR_OPS(ktstr_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
 {
 	bool idle = false;
-	s32 cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &idle);
+	s32 cpu;
 
-	/* misplace is the number of CPUs: a task that may use all of them cannot be misplaced. */
-	if (misplace && p->nr_cpus_allowed < misplace)
+	/* No run queue is locked here, but this CPU's tick does not come: its clock stands still, and others can see it. */
+	if (slow_wakeup_ns && is_confined(p))
+		spin(slow_wakeup_ns);
+	cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &idle);
+
+	if (misplace && is_confined(p))
 		return a_forbidden_cpu(p, cpu);
+	/* There at once, or the kernel would count a fallback for each task that it has to move there. */
+	if (piles_up(p))
+		return pile_on_cpu;
 	if (idle && !(ignore_cpu >= 0 && cpu == ignore_cpu) && !goes_through_queue(p))
 		insert(p, SCX_DSQ_LOCAL, slice_ns, 0);
 	return cpu;
@@ -188,7 +211,7 @@ void KTSTR_OPS(ktstr_enqueue, struct task_struct *p, u64 enq_flags)
 		insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags);
 		return;
 	}
-	if (pile_on_cpu >= 0 && bpf_cpumask_test_cpu(pile_on_cpu, p->cpus_ptr)) {
+	if (piles_up(p)) {
 		insert(p, SCX_DSQ_LOCAL_ON | pile_on_cpu, slice_ns, enq_flags);
 		return;
 	}

@@ -18,6 +18,8 @@ mod shaping;
 mod simulation;
 #[path = "fixture/steps.rs"]
 mod steps;
+#[path = "fixture/watched.rs"]
+mod watched;
 #[path = "fixture/work.rs"]
 mod work_types;
 
@@ -147,7 +149,7 @@ fn scheduler_is_killed(ctx: &Ctx) -> Result<AssertResult> {
     short(ctx)
 }
 
-#[ktstr_test(scheduler = BPFLAND, llcs = 1, cores = 2, threads = 1, duration_s = 1, wprof)]
+#[ktstr_test(scheduler = BPFLAND, llcs = 1, cores = 2, threads = 1, duration_s = 1, num_snapshots = 1)]
 fn wants_what_is_not_there_yet(ctx: &Ctx) -> Result<AssertResult> {
     short(ctx)
 }

@@ -30,8 +30,13 @@ pub struct Run {
 
 impl Run {
     pub fn stderr(&self) -> String {
-        String::from_utf8_lossy(&self.output.stderr).into_owned()
+        unwrapped(&self.output.stderr)
     }
+}
+
+/// What was said, with the lines whole again that were broken for a terminal.
+pub fn unwrapped(stderr: &[u8]) -> String {
+    String::from_utf8_lossy(stderr).replace("\n      ", " ")
 }
 
 pub fn fixture(test: &str, records: &Path) -> Command {

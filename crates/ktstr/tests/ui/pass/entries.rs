@@ -41,6 +41,7 @@ mod inner {
         extra_include_files = ["/bin/true"],
         workload_root_cgroup = "/work",
         wprof = false,
+        perf_delta_assertions = [PerfDeltaAssertion::lower("p99_us", 0.2), MORE],
         num_snapshots = 2,
         watch_bpf_maps = ["counters"],
         post_vm = check,
@@ -53,6 +54,8 @@ mod inner {
         let unused = 1;
         bail!("the body is `{}`", "kept")
     }
+
+    const MORE: PerfDeltaAssertion = PerfDeltaAssertion::higher("per_s", 0.1);
 
     fn check(vm: &VmResult) -> Result<AssertResult> {
         Err(post_vm_skip(&*vm.test))

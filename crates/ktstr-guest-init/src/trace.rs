@@ -1,0 +1,159 @@
+//! What the CPUs did while the test ran: events of the kernel's tracer in buffers that keep the newest, sent as they are.
+//! The host makes a trace of them (`ktstr-sidecar`, `trace`).
+//!
+//! Tracing changes what it watches, so every run of a test is traced, whether or not anybody gets to see it: a run that fails
+//! must not be another than one that passes.
+
+use crate::link::Link;
+use crate::params::GuestParams;
+use ktstr_verdict::Verdict;
+use ktstr_wire::{Message, TestReport, TracePart, TraceWhat};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, OpenOptions};
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+
+/// Whether a test is traced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Tracing {
+    /// Not at all.
+    #[default]
+    Off,
+    /// The host gets it when something looks wrong.
+    OnFailure,
+    /// The host gets it.
+    Always,
+}
+
+/// Buffers of its own (kernel: Documentation/trace/ftrace.rst, Instances).
+const INSTANCE: &str = "/sys/kernel/tracing/instances/ktstr";
+/// KiB of all buffers together: some 15,000 events, and 1.4 MB through the channel.
+const KIB: u32 = 1024;
+/// KiB of them when the trace was asked for.
+const KIB_WANTED: u32 = 4096;
+/// KiB of one CPU's buffer at least: the ring needs a page for its reader and two to turn in (`rb_allocate_cpu_buffer`,
+/// kernel/trace/ring_buffer.c).
+const KIB_LEAST: u32 = 16;
+/// Events that are recorded whatever the scheduler.
+const SCHED: [&str; 5] = ["sched_switch", "sched_waking", "sched_wakeup", "sched_wakeup_new", "sched_migrate_task"];
+/// Everything of this directory is recorded, but for [`DUMP`].
+const SCHED_EXT: &str = "sched_ext";
+/// Its lines are thousands, and the monitor asks for them ten times a second.
+const DUMP: &str = "sched_ext_dump";
+/// Bytes of one page of a ring buffer; a read of `trace_pipe_raw` gives one.
+const PAGE: usize = 4096;
+/// Pages in one frame: 700 KB of base64, well below what a frame may hold.
+const PAGES_A_FRAME: usize = 128;
+
+/// A running trace.
+pub struct Trace {
+    cpus: u32,
+    wanted: bool,
+    events: Vec<String>,
+}
+
+impl Trace {
+    /// Begins; `None` when nobody wants it or the kernel cannot (no verdict rests on a trace, and its absence is said by the host).
+    pub fn start(tracing: Tracing, cpus: u32) -> Option<Self> {
+        let wanted = match tracing {
+            Tracing::Off => return None,
+            Tracing::OnFailure => false,
+            Tracing::Always => true,
+        };
+        fs::create_dir(INSTANCE).ok()?;
+        let kib = (if wanted { KIB_WANTED } else { KIB } / cpus.max(1)).max(KIB_LEAST);
+        write("tracing_on", "0")?;
+        // The clock of Perfetto's time line: CLOCK_BOOTTIME.
+        write("trace_clock", "boot")?;
+        write("buffer_size_kb", &kib.to_string())?;
+        let _ = write("options/record-tgid", "1");
+        let mut trace = Self { cpus, wanted, events: Vec::new() };
+        for name in SCHED {
+            trace.enable(format!("events/sched/{name}"));
+        }
+        let mut own: Vec<String> = fs::read_dir(format!("{INSTANCE}/events/{SCHED_EXT}"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| name.starts_with(SCHED_EXT) && name != DUMP)
+            .collect();
+        own.sort();
+        for name in own {
+            trace.enable(format!("events/{SCHED_EXT}/{name}"));
+        }
+        write("tracing_on", "1")?;
+        Some(trace)
+    }
+
+    fn enable(&mut self, event: String) {
+        if write(&format!("{event}/enable"), "1").is_some() {
+            self.events.push(event);
+        }
+    }
+
+    /// Stops, and sends what there is when somebody wants it or the run looks as if somebody would.
+    pub fn stop(self, params: &GuestParams, report: &TestReport, link: &Link) {
+        if write("tracing_on", "0").is_some() && (self.wanted || looks_wrong(params, report)) {
+            self.send(link);
+        }
+    }
+
+    fn send(&self, link: &Link) {
+        let part = |what, bytes| link.send(&Message::Trace(TracePart { what, bytes }));
+        for event in &self.events {
+            if let Ok(format) = fs::read(format!("{INSTANCE}/{event}/format")) {
+                part(TraceWhat::Format, format);
+            }
+        }
+        if let Ok(groups) = fs::read("/sys/kernel/tracing/saved_tgids") {
+            part(TraceWhat::ThreadGroups, groups);
+        }
+        for cpu in 0..self.cpus {
+            for pages in Pages::of(cpu).into_iter().flatten() {
+                part(TraceWhat::Pages { cpu }, pages);
+            }
+        }
+    }
+}
+
+fn write(file: &str, value: &str) -> Option<()> {
+    fs::write(PathBuf::from(INSTANCE).join(file), value).ok()
+}
+
+/// Signs of a failure that can be seen from inside; the host has the last word, and more to look at.
+fn looks_wrong(params: &GuestParams, report: &TestReport) -> bool {
+    let failed = report.ok.as_ref().is_none_or(|ok| ok.fold() != Verdict::Pass);
+    let state = fs::read_to_string("/sys/kernel/sched_ext/state").unwrap_or_default();
+    let left = params.scheduler.is_some() && state.trim() != "enabled";
+    // Set by a warning, an oops, a lockup (kernel: Documentation/admin-guide/tainted-kernels.rst).
+    let taint = fs::read_to_string("/proc/sys/kernel/tainted").unwrap_or_default();
+    failed || left || taint.trim() != "0"
+}
+
+/// The pages of one CPU, some at a time.
+struct Pages(fs::File);
+
+impl Pages {
+    fn of(cpu: u32) -> Option<Self> {
+        let path = format!("{INSTANCE}/per_cpu/cpu{cpu}/trace_pipe_raw");
+        OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok().map(Self)
+    }
+}
+
+impl Iterator for Pages {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        let mut page = [0u8; PAGE];
+        while out.len() < PAGES_A_FRAME * PAGE {
+            match self.0.read(&mut page) {
+                Ok(PAGE) => out.extend_from_slice(&page),
+                Ok(_) | Err(_) => break,
+            }
+        }
+        (!out.is_empty()).then_some(out)
+    }
+}
