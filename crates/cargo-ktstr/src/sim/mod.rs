@@ -9,12 +9,10 @@ mod figures;
 mod load;
 mod pool;
 mod reduce;
-mod remote;
 mod replay;
 mod run;
 mod search;
 mod shrink;
-mod stop_at;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -45,7 +43,7 @@ pub enum Sim {
     Compare(compare::Compare),
     /// Run what a record tells of again, and confirm that it is the same, bit for bit
     #[command(
-        after_help = "Exit code: 0 when the digest is the record's, 1 when not.\n\nExamples:\n  cargo ktstr sim replay target/ktstr-sim/my_tests/ktstr_fairness/seed-13-shrunk\n  cargo ktstr sim replay fairness.ktstr.json --binary ./fairness-tests\n  cargo ktstr sim replay fairness.ktstr.json --gdb 1234\n  cargo ktstr sim replay fairness.ktstr.json --gdb --at 2.5s"
+        after_help = "Exit code: 0 when the digest is the record's, 1 when not.\n\nExamples:\n  cargo ktstr sim replay target/ktstr-sim/my_tests/ktstr_fairness/seed-13-shrunk\n  cargo ktstr sim replay fairness.ktstr.json --binary ./fairness-tests\n  cargo ktstr sim replay fairness.ktstr.json --gdb 1234"
     )]
     Replay(replay::Replay),
 }

@@ -1,8 +1,6 @@
 //! `cargo ktstr sim replay`: what a record tells of, once more.
 
-use super::attempt::{Draw, Level, Out, Ran, brief, drawn, short};
-use super::remote::Remote;
-use super::stop_at::{parse_instant, stop_at, timer_interrupt};
+use super::attempt::{Draw, Level, Out, brief, drawn, short};
 use crate::find::{Selection, Test};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum as _;
@@ -10,15 +8,9 @@ use ktstr_kernel::cache::{Cache, sha256_file};
 use ktstr_kernel::find::{FindEnv, find_kernel};
 use ktstr_kernel::{Console, Progress as _};
 use ktstr_sidecar::SidecarRecord;
-use ktstr_topology::Topology;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
-
-/// How often a machine that does not listen yet is tried.
-const LISTENS_SOON: Duration = Duration::from_millis(20);
 
 #[derive(clap::Args)]
 pub struct Replay {
@@ -27,9 +19,6 @@ pub struct Replay {
     /// Let QEMU wait for gdb before the first instruction, on this port or at this socket's path
     #[arg(long, value_name = "PORT|PATH", num_args = 0..=1, default_missing_value = "1234")]
     gdb: Option<String>,
-    /// Stop there instead, at the first timer interrupt from this time since power-on, on a machine of one CPU: `2.5s`, `131ms`
-    #[arg(long, value_name = "TIME", requires = "gdb", value_parser = parse_instant)]
-    at: Option<Duration>,
     #[command(flatten)]
     out: Out,
     /// For machines
@@ -56,39 +45,18 @@ pub fn run(command: &Replay) -> Result<ExitCode> {
     let is_replay = command.record.ancestors().take(2).any(|dir| dir.ends_with("replay"));
     let dir = command.out.dir(&test, if is_replay { "replay-again" } else { "replay" })?;
     progress.step(&format!("simulating {}, {}", test.name, drawn(&record)));
-    let invite = |where_it_waits: &str, place: &str| {
-        let how = invitation(place, &kernel.image, record.kernel_release.as_deref());
-        progress.note(&format!("{where_it_waits}; then:\n  {how}"));
-    };
-    let run = || {
-        draw.run(&test, Some(&record.topology), dir, |child| {
-            if let Some(dir) = &kernel.dir {
-                child.env("KTSTR_KERNEL", dir).env_remove("KTSTR_TEST_KERNEL");
-            }
-            child.env("KTSTR_SCHEDULER_ARGS", record.scheduler_args.join(" "));
-            if let Some(place) = &command.gdb {
-                child.env("KTSTR_GDB", place);
-            }
-        })
-    };
-    let ran = match (&command.gdb, command.at) {
-        (Some(place), Some(at)) => {
-            let stopped = |at: Duration| invite(&format!("QEMU waits at {:.6} s of its time", at.as_secs_f64()), place);
-            ensure!(
-                record.topology.parse::<Topology>().is_ok_and(|t| t.total_cpus() == 1),
-                "--at is for machines of one CPU, and this is {}: where QEMU stops one of several, the others run on until it has \
-                 heard of the stop, and the run is no longer the record's; --gdb alone waits before the first instruction",
-                record.topology
-            );
-            let interrupt = timer_interrupt(&kernel.image)?;
-            driven(run, &Driver { place, interrupt, at }, &stopped)?
+    if let Some(place) = &command.gdb {
+        progress.note(&invitation(place, &kernel.image, record.kernel_release.as_deref()));
+    }
+    let ran = draw.run(&test, Some(&record.topology), dir, |child| {
+        if let Some(dir) = &kernel.dir {
+            child.env("KTSTR_KERNEL", dir).env_remove("KTSTR_TEST_KERNEL");
         }
-        (Some(place), None) => {
-            invite("QEMU waits before the first instruction", place);
-            run()?
+        child.env("KTSTR_SCHEDULER_ARGS", record.scheduler_args.join(" "));
+        if let Some(place) = &command.gdb {
+            child.env("KTSTR_GDB", place);
         }
-        (None, _) => run()?,
-    };
+    })?;
     progress.finish();
     let differ = differences(&record, &ran.record);
     let confirmed = differ.is_empty();
@@ -121,47 +89,6 @@ pub fn run(command: &Replay) -> Result<ExitCode> {
         }
     }
     Ok(if confirmed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Where to stop a machine, and whose.
-struct Driver<'a> {
-    place: &'a str,
-    interrupt: u64,
-    at: Duration,
-}
-
-/// A run that is stopped on its way and left to a debugger.
-fn driven(run: impl FnOnce() -> Result<Ran>, driver: &Driver<'_>, stopped: &(dyn Fn(Duration) + Sync)) -> Result<Ran> {
-    let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let way = scope.spawn(|| {
-            let mut remote = loop {
-                match Remote::connect(driver.place) {
-                    Some(remote) => break remote,
-                    None if over.load(Relaxed) => bail!("the machine never waited for a debugger"),
-                    None => std::thread::sleep(LISTENS_SOON),
-                }
-            };
-            match stop_at(&mut remote, driver.interrupt, driver.at) {
-                Ok(at) => {
-                    // The machine stands still as long as nobody says otherwise; the next debugger finds it so.
-                    drop(remote);
-                    stopped(at);
-                    Ok(())
-                }
-                Err(e) => {
-                    remote.leave();
-                    Err(e)
-                }
-            }
-        });
-        let ran = run();
-        over.store(true, Relaxed);
-        let went = way.join().unwrap_or_else(|_| bail!("the thread that stops the machine panicked"));
-        // Where no machine was started, that is what is wrong.
-        let ran = ran?;
-        went.map(|()| ran)
-    })
 }
 
 fn read(path: &Path) -> Result<SidecarRecord> {
@@ -261,7 +188,10 @@ fn invitation(place: &str, image: &Path, release: Option<&str>) -> String {
             installed[0]
         ),
     };
-    format!("gdb {} -ex 'target remote {target}' -ex continue{hint}", symbols.unwrap_or(image).display())
+    format!(
+        "QEMU waits before the first instruction; then:\n  gdb {} -ex 'target remote {target}' -ex continue{hint}",
+        symbols.unwrap_or(image).display()
+    )
 }
 
 /// What differs between two records of one run, in words.
