@@ -134,6 +134,7 @@ fn record_of(o: &Outline<'_>) -> SidecarRecord {
     record.host_governor = std::fs::read_to_string("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
         .ok()
         .map(|text| text.trim().to_owned());
+    record.payload = o.entry.payload.map(|payload| payload.name.to_owned());
     record.perf_delta_assertions = o.entry.perf_delta_assertions.to_vec();
     record.sysctls = o.entry.scheduler.sysctls.iter().map(|(k, v)| format!("{k}={v}")).collect();
     record.kargs = o.entry.scheduler.kargs.iter().map(|k| (*k).to_owned()).collect();

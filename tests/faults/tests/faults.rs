@@ -13,11 +13,14 @@ fn a_run_that_nothing_goes_wrong_in_passes() {
     let run = run_with("passes", |_| {});
     assert_eq!(run.output.status.code(), Some(0), "{}", run.stderr());
     assert!(run.records[0].passed && run.records[0].topology_read_back.is_some());
+    assert_eq!(run.records[0].trace, None);
 }
 
 #[test]
 fn a_failed_claim_fails_the_test() {
-    fails_with(&run_with("fails", |_| {}), "claim `the answer`: 41 is not 42");
+    let run = run_with("fails", |_| {});
+    fails_with(&run, "claim `the answer`: 41 is not 42");
+    assert!(run.records[0].trace.is_some(), "what the CPUs did is not kept");
 }
 
 #[test]

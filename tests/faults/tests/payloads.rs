@@ -11,6 +11,7 @@ fn programs_run_beside_and_inside_a_test_and_their_figures_are_recorded() {
     assert_eq!(run.output.status.code(), Some(0), "{}", run.stderr());
     let [record] = &run.records[..] else { panic!("{} records", run.records.len()) };
     assert!(record.passed && record.metrics["hackbench.time_s"] > 0.0, "{:?}", record.metrics);
+    assert_eq!(record.payload.as_deref(), Some("hackbench"));
     assert_eq!((record.metrics["shell.cpus"], record.metrics["shell.duration_s"]), (2.0, 1.0));
     assert!(record.metrics["stress.wall_s"] >= record.metrics["hackbench.wall_s"], "{:?}", record.metrics);
 }
