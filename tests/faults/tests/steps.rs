@@ -37,7 +37,8 @@ fn a_worker_outside_its_cpuset_in_an_earlier_step_fails_with_worker_cpu_and_time
     fails_with(&run, "cgroup `a`: worker 0: seen on CPUs [");
     assert!(run.stderr().contains("outside [1], which it had from 0."), "{}", run.stderr());
     // The story of the run beside the table of its cgroups.
-    assert!(run.stderr().contains(" 0.000 s  step 1\n"), "{}", run.stderr());
+    let printed = String::from_utf8_lossy(&run.output.stderr);
+    assert!(printed.contains("\ntimeline:\n      0.000 s  step 1\n"), "{printed}");
 }
 
 #[test]
