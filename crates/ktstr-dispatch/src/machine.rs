@@ -261,11 +261,7 @@ fn configure(
         scheduler_name: entry.scheduler.name.to_owned(),
         workload_root_cgroup: entry.workload_root_cgroup.or(entry.scheduler.cgroup_parent).map(str::to_owned),
         chaos,
-        trace: match (entry.wprof, entry.performance_mode) {
-            (true, _) => Tracing::Always,
-            (false, true) => Tracing::Off,
-            (false, false) => Tracing::OnFailure,
-        },
+        trace: tracing(entry),
         env: guest_env(accel, &|name| std::env::var(name).ok()),
     };
     let parameters = serde_json::to_vec(&params).context("failed to encode the guest's parameters")?;
@@ -275,7 +271,13 @@ fn configure(
         kernel: kernel_image,
         initramfs: vec![base],
         parameters: ktstr_wire::seal(&parameters).context("the guest's parameters cannot travel")?,
-        cmdline_extra: entry.scheduler.kargs.iter().map(|k| (*k).to_owned()).collect(),
+        cmdline_extra: entry
+            .scheduler
+            .kargs
+            .iter()
+            .map(|k| (*k).to_owned())
+            .chain(tracing(entry).boot_words(topology.total_cpus()))
+            .collect(),
         topology: topology.clone(),
         memory_mib,
         nonce,
@@ -293,6 +295,15 @@ fn configure(
         terminal: false,
         spoil: spoil_from_env(),
     })
+}
+
+/// Every run is traced as one that fails, unless its figures are the point.
+const fn tracing(entry: &KtstrTestEntry) -> Tracing {
+    match (entry.wprof, entry.performance_mode) {
+        (true, _) => Tracing::Always,
+        (false, true) => Tracing::Off,
+        (false, false) => Tracing::OnFailure,
+    }
 }
 
 /// A number no earlier attempt had; drawn on the host, it decides nothing in the guest.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Whether a test is traced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,30 @@ pub enum Tracing {
     Always,
 }
 
+impl Tracing {
+    /// Words for the kernel's command line that have the buffers and the scheduler's events ready when init starts (kernel:
+    /// Documentation/admin-guide/kernel-parameters.txt, `trace_instance`). Each event that is switched on later is patched into
+    /// code that runs, and every CPU is stopped for it. Where the kernel takes no such words, [`Trace::start`] does it all.
+    #[must_use]
+    pub fn boot_words(self, cpus: u32) -> Vec<String> {
+        let Some(kib) = self.kib(cpus) else { return Vec::new() };
+        let events = SCHED.map(|event| format!("sched:{event}")).join(",");
+        vec![format!("trace_instance={NAME}^traceoff,{events}"), format!("trace_buf_size={kib}K")]
+    }
+
+    /// KiB of one CPU's buffer.
+    fn kib(self, cpus: u32) -> Option<u32> {
+        let all = match self {
+            Self::Off => return None,
+            Self::OnFailure => KIB,
+            Self::Always => KIB_WANTED,
+        };
+        Some((all / cpus.max(1)).max(KIB_LEAST))
+    }
+}
+
 /// Buffers of its own (kernel: Documentation/trace/ftrace.rst, Instances).
+const NAME: &str = "ktstr";
 const INSTANCE: &str = "/sys/kernel/tracing/instances/ktstr";
 /// KiB of all buffers together: some 15,000 events, and 1.4 MB through the channel.
 const KIB: u32 = 1024;
@@ -56,19 +79,16 @@ pub struct Trace {
 impl Trace {
     /// Begins; `None` when nobody wants it or the kernel cannot (no verdict rests on a trace, and its absence is said by the host).
     pub fn start(tracing: Tracing, cpus: u32) -> Option<Self> {
-        let wanted = match tracing {
-            Tracing::Off => return None,
-            Tracing::OnFailure => false,
-            Tracing::Always => true,
-        };
-        fs::create_dir(INSTANCE).ok()?;
-        let kib = (if wanted { KIB_WANTED } else { KIB } / cpus.max(1)).max(KIB_LEAST);
-        write("tracing_on", "0")?;
-        // The clock of Perfetto's time line: CLOCK_BOOTTIME.
-        write("trace_clock", "boot")?;
-        write("buffer_size_kb", &kib.to_string())?;
+        let kib = tracing.kib(cpus)?;
+        // The kernel has made them while it booted, or they are made now. Their clock stays the one of the scheduler (`local`): with
+        // a TSC that is reliable it is one for all CPUs, and another would empty the buffers first, each CPU's in turn.
+        if !Path::new(INSTANCE).is_dir() {
+            fs::create_dir(INSTANCE).ok()?;
+            write("tracing_on", "0")?;
+            write("buffer_size_kb", &kib.to_string())?;
+        }
         let _ = write("options/record-tgid", "1");
-        let mut trace = Self { cpus, wanted, events: Vec::new() };
+        let mut trace = Self { cpus, wanted: tracing == Tracing::Always, events: Vec::new() };
         for name in SCHED {
             trace.enable(format!("events/sched/{name}"));
         }
@@ -155,5 +175,20 @@ impl Iterator for Pages {
             }
         }
         (!out.is_empty()).then_some(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_is_asked_for_buffers_only_where_there_is_a_trace() {
+        assert_eq!(Tracing::Off.boot_words(2), Vec::<String>::new());
+        let [instance, size] = &Tracing::OnFailure.boot_words(4)[..] else { unreachable!("two words") };
+        assert!(instance.starts_with("trace_instance=ktstr^traceoff,sched:sched_switch,"), "{instance}");
+        assert_eq!(size, "trace_buf_size=256K");
+        assert_eq!(Tracing::Always.boot_words(1)[1], "trace_buf_size=4096K");
+        assert_eq!(Tracing::OnFailure.boot_words(252)[1], "trace_buf_size=16K");
     }
 }
