@@ -29,7 +29,7 @@ pub enum Tracing {
 impl Tracing {
     /// Words for the kernel's command line that have the buffers and the scheduler's events ready when init starts (kernel:
     /// Documentation/admin-guide/kernel-parameters.txt, `trace_instance`). Each event that is switched on later is patched into
-    /// code that runs, and every CPU is stopped for it. Where the kernel takes no such words, [`Trace::start`] does it all.
+    /// code that runs, and every CPU is stopped for it. Where the kernel takes no such words, guest init does it all.
     #[must_use]
     pub fn boot_words(self, cpus: u32) -> Vec<String> {
         let Some(kib) = self.kib(cpus) else { return Vec::new() };

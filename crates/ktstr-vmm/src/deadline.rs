@@ -45,7 +45,7 @@ impl Deadlines {
     }
 
     /// The limit of one phase for a machine whose threads the host has kept waiting for so long in it: what a busy host takes is
-    /// not the guest's, up to [`PATIENCE`] times the limit.
+    /// not the guest's, up to nine times the limit.
     #[must_use]
     pub fn of_a_machine_that_waited(&self, phase: Phase, run_delay_ns: u64) -> Duration {
         let limit = self.of(phase);

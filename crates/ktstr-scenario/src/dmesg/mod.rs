@@ -43,7 +43,7 @@ pub fn check_from(first: &str, lines: &[String], allowed: &[&str]) -> Vec<Outcom
 }
 
 /// The first complaint of a log: the line that breaks a rule, the mark before it, and what follows, to the end of the trace or
-/// [`SPLAT`] lines. Empty where no rule is broken.
+/// 40 lines. Empty where no rule is broken.
 #[must_use]
 pub fn splat(lines: &[String]) -> &[String] {
     let broken = |i: &usize| attach::thrown_out(lines, *i).is_some() || rules::broken(lines, *i).is_some();
