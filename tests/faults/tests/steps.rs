@@ -36,6 +36,8 @@ fn a_worker_outside_its_cpuset_in_an_earlier_step_fails_with_worker_cpu_and_time
     let run = run_with("a_worker_escapes", |_| {});
     fails_with(&run, "cgroup `a`: worker 0: seen on CPUs [");
     assert!(run.stderr().contains("outside [1], which it had from 0."), "{}", run.stderr());
+    // Workers that ran for seconds have left their tracks; a body that only returns may have left none.
+    assert!(run.records[0].trace.is_some(), "what the CPUs did is not kept");
     // The story of the run beside the table of its cgroups.
     let printed = String::from_utf8_lossy(&run.output.stderr);
     assert!(printed.contains("\ntimeline:\n      0.000 s  step 1\n"), "{printed}");
