@@ -1,13 +1,14 @@
 //! `cargo ktstr affected`: which declared schedulers a git diff touches. Any doubt widens to all.
 
 use crate::cargo::{Binary, binaries, metadata};
+use crate::git::git;
 use crate::router::question;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 /// Declared schedulers that a git diff touches.
 #[derive(clap::Args, Debug)]
@@ -66,13 +67,7 @@ fn declared(binaries: &[Binary]) -> Result<Vec<Declared>> {
 
 /// Files that differ from where this branch left `base`, those git does not know yet too; paths from the repository's root.
 fn changed_files(base: &str, dir: &Path) -> Result<Vec<PathBuf>> {
-    let git = |args: &[&str]| -> Result<String> {
-        let output = Command::new("git").args(args).current_dir(dir).output().context("failed to start git")?;
-        if !output.status.success() {
-            bail!("git {}: {}", args[0], String::from_utf8_lossy(&output.stderr).trim());
-        }
-        String::from_utf8(output.stdout).context("a file name is not UTF-8")
-    };
+    let git = |args: &[&str]| git(dir, args);
     let top = PathBuf::from(git(&["rev-parse", "--show-toplevel"])?.trim_end());
     let from = git(&["merge-base", base, "HEAD"])?;
     let tracked = git(&["diff", "--name-only", "--no-renames", "-z", from.trim()])?;

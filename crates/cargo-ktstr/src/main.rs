@@ -8,6 +8,7 @@ mod coverage;
 mod doctor;
 mod export;
 mod find;
+mod git;
 mod kernel;
 mod kernels;
 mod locks;

@@ -48,8 +48,9 @@ impl Tracing {
     }
 }
 
-/// Buffers of its own (kernel: Documentation/trace/ftrace.rst, Instances).
+/// Name of the buffers of its own (kernel: Documentation/trace/ftrace.rst, Instances).
 const NAME: &str = "ktstr";
+/// Where they are.
 const INSTANCE: &str = "/sys/kernel/tracing/instances/ktstr";
 /// KiB of all buffers together: some 15,000 events, and 1.4 MB through the channel.
 const KIB: u32 = 1024;

@@ -1,9 +1,10 @@
 //! The same tests on two sides, run in turn: an older commit and this one, or two binaries of a scheduler.
 
 use crate::cargo;
+use crate::git::git;
 use crate::kernels::{self, Kernel};
 use crate::test::set_kernels;
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -48,7 +49,7 @@ pub fn run(wanted: &Wanted<'_>) -> Result<(PathBuf, PathBuf)> {
     let top = git(Path::new("."), &["rev-parse", "--show-toplevel"])?;
     let here = Side {
         records: records.join("new"),
-        checkout: PathBuf::from(top),
+        checkout: PathBuf::from(top.trim_end()),
         target: None,
         scheduler: wanted.schedulers.get(1).cloned(),
     };
@@ -116,7 +117,7 @@ impl Worktree {
         // One that a killed run left.
         worktree.remove();
         let path = path.to_string_lossy();
-        git(repository, &["worktree", "add", "--detach", "--quiet", &path, &commit])?;
+        git(repository, &["worktree", "add", "--detach", "--quiet", &path, commit.trim_end()])?;
         Ok(worktree)
     }
 
@@ -131,15 +132,6 @@ impl Drop for Worktree {
     fn drop(&mut self) {
         self.remove();
     }
-}
-
-fn git(dir: &Path, args: &[&str]) -> Result<String> {
-    let output = Command::new("git").arg("-C").arg(dir).args(args).stdin(Stdio::null()).output();
-    let output = output.context("failed to start git")?;
-    if !output.status.success() {
-        bail!("git {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 #[cfg(test)]
