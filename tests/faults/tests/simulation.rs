@@ -83,8 +83,8 @@ fn one_seed_is_one_run_on_a_busy_host_and_in_another_environment_and_another_see
 #[test]
 fn two_hundred_microseconds_more_in_a_dispatch_are_measured_as_that() {
     const MORE_NS: f64 = 200_000.0;
-    /// The scheduler ends its spin at the first look at the clock that is late enough: half a microsecond from one to the next.
-    const TICK_NS: f64 = 1000.0;
+    /// A four-hundredth of a kernel's tick (`CONFIG_HZ=250`).
+    const LIMIT_NS: f64 = 10_000.0;
     if !common::scx_ktstr_is_there() {
         return;
     }
@@ -93,10 +93,15 @@ fn two_hundred_microseconds_more_in_a_dispatch_are_measured_as_that() {
             command.env("KTSTR_SCHEDULER_ARGS", format!("--slow-dispatch {us}"));
         });
         assert_eq!(record(&run).scheduler_args, ["--slow-dispatch", us]);
-        record(&run).metrics["median_late_ns"]
+        let metrics = &record(&run).metrics;
+        (metrics["median_late_ns"], metrics["spread_late_ns"])
     };
-    let (little, much) = (late_ns("1"), late_ns("201"));
-    assert!((much - little - MORE_NS).abs() <= TICK_NS, "{little} ns and {much} ns late");
+    let ((little, little_spread), (much, much_spread)) = (late_ns("1"), late_ns("201"));
+    let error = (much - little - MORE_NS).abs();
+    // The way of one wake-up is not that of the next: half of them lie this far apart, on either side.
+    let spread = little_spread.max(much_spread);
+    assert!(error <= spread, "{little} ns and {much} ns late, half of the wake-ups within {spread} ns");
+    assert!(spread <= LIMIT_NS, "half of the wake-ups within {spread} ns");
 }
 
 /// QEMU's UART waits, in virtual time, for a pipe that is full.
