@@ -1,5 +1,6 @@
 //! The life of PID 1, from its first mount to the power-off.
 
+use crate::grace::Hurry;
 use crate::link::Link;
 use crate::params::{GuestParams, PARAMS_SCHEMA};
 use crate::trace::Trace;
@@ -21,20 +22,20 @@ const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 /// Runs the test that the host asked for, and powers off. `resolve` finds its function by name.
 pub fn run(resolve: &dyn Fn(&str) -> Option<TestBody>) -> ! {
     let began_ns = clock_ns();
-    let absent = mount::mount_all();
+    let mounted = mount::mount_all();
     let (params, link) = match open() {
         Ok(opened) => opened,
         Err(e) => {
             // Without a channel there is only the console; the host takes the missing hello for what it is.
-            let e = absent.err().unwrap_or(e);
+            let e = mounted.err().unwrap_or(e);
             eprintln!("ktstr: guest init failed: {e:#}");
             power::off();
         }
     };
     let link = Arc::new(link);
     report_panics(&link);
-    let outcome = match absent {
-        Ok(_) => live(&params, &link, resolve, began_ns),
+    let outcome = match mounted {
+        Ok(hurry) => live(&params, &link, resolve, hurry, began_ns),
         Err(e) => Err((Stage::Init, e)),
     };
     let report = match outcome {
@@ -82,11 +83,13 @@ fn live(
     params: &GuestParams,
     link: &Arc<Link>,
     resolve: &dyn Fn(&str) -> Option<TestBody>,
+    hurry: Hurry,
     began_ns: u64,
 ) -> Result<TestReport, (Stage, anyhow::Error)> {
     let init = |e: anyhow::Error| (Stage::Init, e);
     let release = hello(params.schema, &params.topology, link, began_ns).map_err(init)?;
     prepare(params);
+    hurry.end().map_err(init)?;
     let body =
         resolve(&params.test).with_context(|| format!("this binary has no test `{}`", params.test)).map_err(init)?;
     if params.scheduler.is_some() || !params.staged.is_empty() {
@@ -96,7 +99,7 @@ fn live(
     let say = move |message: Message| mouth.send(&message);
     let control = Arc::new(SchedulerControl::new(params.scheduler.clone(), params.staged.clone(), say));
     control.begin().map_err(|e| (Stage::Scheduler, e))?;
-    let trace = Trace::start(params.trace, params.topology.total_cpus());
+    let trace = Trace::start(params);
     link.send(&Message::Phase("test".into()));
     let report = perturbed(params, body, &control).map_err(init)?;
     link.send(&Message::Phase("test-end".into()));

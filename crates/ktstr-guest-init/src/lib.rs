@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 mod crash;
+mod grace;
 mod init;
 mod kmsg;
 mod link;

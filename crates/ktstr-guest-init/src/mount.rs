@@ -1,5 +1,6 @@
 //! File systems of the guest.
 
+use crate::grace::Hurry;
 use anyhow::{Context as _, Result};
 use rustix::mount::{MountFlags, mount};
 use std::fs;
@@ -19,9 +20,10 @@ const fn optional(what: &'static str, at: &'static str) -> Mount {
     Mount { what, at, needed: false }
 }
 
-const MOUNTS: &[Mount] = &[
-    needed("proc", "/proc"),
-    needed("sysfs", "/sys"),
+/// The kernel's own, through which it is told things.
+const FIRST: &[Mount] = &[needed("proc", "/proc"), needed("sysfs", "/sys")];
+
+const THEN: &[Mount] = &[
     needed("devtmpfs", "/dev"),
     optional("devpts", "/dev/pts"),
     needed("tmpfs", "/tmp"),
@@ -33,21 +35,28 @@ const MOUNTS: &[Mount] = &[
     optional("bpf", "/sys/fs/bpf"),
 ];
 
-/// Mounts everything; the names of optional ones that this kernel does not have are the answer.
-pub fn mount_all() -> Result<Vec<&'static str>> {
-    let mut absent = Vec::new();
-    for m in MOUNTS {
+/// Mounts everything, in a hurry that is the caller's to end.
+pub fn mount_all() -> Result<Hurry> {
+    mount_each(FIRST)?;
+    let hurry = Hurry::begin();
+    mount_each(THEN)?;
+    Ok(hurry)
+}
+
+fn mount_each(mounts: &[Mount]) -> Result<()> {
+    for m in mounts {
         // The file system above may not allow it (sysfs), and then it is there or the mount says so.
         let _ = fs::create_dir_all(m.at);
         match mount(m.what, m.at, m.what, MountFlags::empty(), None) {
             Ok(()) => {}
-            Err(_) if !m.needed => absent.push(m.what),
+            // This kernel does not have it.
+            Err(_) if !m.needed => {}
             Err(e) => {
                 return Err(e).with_context(|| format!("failed to mount {} on {}", m.what, m.at));
             }
         }
     }
-    Ok(absent)
+    Ok(())
 }
 
 /// Host name and loopback, whose absence changes no verdict.

@@ -59,8 +59,9 @@ pub fn fetch() -> Result<Option<Vec<u8>>> {
         let length: u32;
         // SAFETY: `open` took the port; the monitor writes to the inbox only. Without `nomem` the copy comes after.
         unsafe { asm!("in eax, dx", in("dx") DOORBELL, out("eax") length, options(nostack, preserves_flags)) };
-        // SAFETY: the inbox is INBOX_LEN bytes, and so is `piece`, which is memory of ours; no length of the host's is used.
-        unsafe { std::ptr::copy_nonoverlapping(inbox, piece.as_mut_ptr(), piece.len().min(INBOX_LEN)) };
+        let said = usize::try_from(length).unwrap_or(usize::MAX).min(piece.len()).min(INBOX_LEN);
+        // SAFETY: the inbox is INBOX_LEN bytes, `piece` is memory of ours, and whatever the host says, no more than either holds.
+        unsafe { std::ptr::copy_nonoverlapping(inbox, piece.as_mut_ptr(), said) };
         length
     };
     gather(next).map(Some)

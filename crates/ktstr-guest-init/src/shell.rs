@@ -1,6 +1,7 @@
 //! The other life of PID 1: a machine for a person, or for one command.
 
 use crate::init::{clock_ns, hello, report_panics};
+use crate::grace::Hurry;
 use crate::link::Link;
 use crate::{mount, params, port, power, reaper};
 use anyhow::{Context as _, Result};
@@ -54,14 +55,14 @@ pub struct Terminal {
 /// Opens the shell that the host asked for, and powers off when it ends.
 pub fn run_shell() -> ! {
     let began_ns = clock_ns();
-    if let Err(e) = mount::mount_all().and_then(|_| live(began_ns)) {
+    if let Err(e) = mount::mount_all().and_then(|hurry| live(hurry, began_ns)) {
         // Without a channel there is only the console; the host takes the missing end for what it is.
         eprintln!("ktstr: the shell's machine failed: {e:#}");
     }
     power::off()
 }
 
-fn live(began_ns: u64) -> Result<()> {
+fn live(hurry: Hurry, began_ns: u64) -> Result<()> {
     let cmdline = std::fs::read_to_string("/proc/cmdline").context("failed to read /proc/cmdline")?;
     port::open(&cmdline)?;
     let params: ShellParams = params::receive()?;
@@ -70,6 +71,7 @@ fn live(began_ns: u64) -> Result<()> {
     hello(params.schema, &params.topology, &link, began_ns)?;
     mount::name_and_loopback();
     reaper::start();
+    hurry.end()?;
     let busybox = "/bin/busybox";
     if std::path::Path::new(busybox).exists() {
         wait(&mut Command::new(busybox).args(["--install", "-s", "/bin"]).spawn()?)?;

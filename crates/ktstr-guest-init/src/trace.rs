@@ -61,7 +61,7 @@ const KIB_WANTED: u32 = 4096;
 const KIB_LEAST: u32 = 16;
 /// Events that are recorded whatever the scheduler.
 const SCHED: [&str; 5] = ["sched_switch", "sched_waking", "sched_wakeup", "sched_wakeup_new", "sched_migrate_task"];
-/// Everything of this directory is recorded, but for [`DUMP`].
+/// Everything of this directory is recorded where a test has a scheduler, but for [`DUMP`]: to switch one on stops every CPU.
 const SCHED_EXT: &str = "sched_ext";
 /// Its lines are thousands, and the monitor asks for them ten times a second.
 const DUMP: &str = "sched_ext_dump";
@@ -79,8 +79,9 @@ pub struct Trace {
 
 impl Trace {
     /// Begins; `None` when nobody wants it or the kernel cannot (no verdict rests on a trace, and its absence is said by the host).
-    pub fn start(tracing: Tracing, cpus: u32) -> Option<Self> {
-        let kib = tracing.kib(cpus)?;
+    pub fn start(params: &GuestParams) -> Option<Self> {
+        let cpus = params.topology.total_cpus();
+        let kib = params.trace.kib(cpus)?;
         // The kernel has made them while it booted, or they are made now. Their clock stays the one of the scheduler (`local`): with
         // a TSC that is reliable it is one for all CPUs, and another would empty the buffers first, each CPU's in turn.
         if !Path::new(INSTANCE).is_dir() {
@@ -89,10 +90,18 @@ impl Trace {
             write("buffer_size_kb", &kib.to_string())?;
         }
         let _ = write("options/record-tgid", "1");
-        let mut trace = Self { cpus, wanted: tracing == Tracing::Always, events: Vec::new() };
+        let mut trace = Self { cpus, wanted: params.trace == Tracing::Always, events: Vec::new() };
         for name in SCHED {
             trace.enable(format!("events/sched/{name}"));
         }
+        if params.scheduler.is_some() || !params.staged.is_empty() {
+            trace.enable_sched_ext();
+        }
+        write("tracing_on", "1")?;
+        Some(trace)
+    }
+
+    fn enable_sched_ext(&mut self) {
         let mut own: Vec<String> = fs::read_dir(format!("{INSTANCE}/events/{SCHED_EXT}"))
             .into_iter()
             .flatten()
@@ -102,10 +111,8 @@ impl Trace {
             .collect();
         own.sort();
         for name in own {
-            trace.enable(format!("events/{SCHED_EXT}/{name}"));
+            self.enable(format!("events/{SCHED_EXT}/{name}"));
         }
-        write("tracing_on", "1")?;
-        Some(trace)
     }
 
     fn enable(&mut self, event: String) {
