@@ -55,31 +55,31 @@ pub fn fetch() -> Result<Option<Vec<u8>>> {
     if inbox.is_null() {
         return Ok(None);
     }
-    let next = |piece: &mut [u8]| {
+    let next = |out: &mut Vec<u8>| {
         let length: u32;
         // SAFETY: `open` took the port; the monitor writes to the inbox only. Without `nomem` the copy comes after.
         unsafe { asm!("in eax, dx", in("dx") DOORBELL, out("eax") length, options(nostack, preserves_flags)) };
-        let said = usize::try_from(length).unwrap_or(usize::MAX).min(piece.len()).min(INBOX_LEN);
-        // SAFETY: the inbox is INBOX_LEN bytes, `piece` is memory of ours, and whatever the host says, no more than either holds.
-        unsafe { std::ptr::copy_nonoverlapping(inbox, piece.as_mut_ptr(), said) };
+        if let Some(said) = usize::try_from(length).ok().filter(|said| *said <= INBOX_LEN) {
+            // SAFETY: the inbox is INBOX_LEN bytes, and the monitor writes to it only while this CPU reads the doorbell.
+            out.extend_from_slice(unsafe { std::slice::from_raw_parts(inbox, said) });
+        }
         length
     };
     gather(next).map(Some)
 }
 
-/// Pieces until there are no more. `next` fills what it is given, and says how much of that is meant.
-fn gather(mut next: impl FnMut(&mut [u8]) -> u32) -> Result<Vec<u8>> {
+/// Pieces until there are no more. `next` adds one to what it is given, and says how long the host meant it to be.
+fn gather(mut next: impl FnMut(&mut Vec<u8>) -> u32) -> Result<Vec<u8>> {
     let mut out = Vec::new();
-    let mut piece = vec![0; INBOX_LEN];
     loop {
-        let length = next(&mut piece);
-        let Some(said) = usize::try_from(length).ok().and_then(|length| piece.get(..length)) else {
+        let before = out.len();
+        let length = next(&mut out);
+        if usize::try_from(length).ok() != Some(out.len() - before) {
             bail!("the channel has no way in: its doorbell reads {length:#x}");
-        };
-        if said.is_empty() {
+        }
+        if length == 0 {
             return Ok(out);
         }
-        out.extend_from_slice(said);
         ensure!(out.len() <= MAX_PARCEL, "the host says more than {MAX_PARCEL} bytes");
     }
 }
@@ -146,16 +146,20 @@ mod tests {
     fn pieces_are_gathered_until_there_are_none_and_nobody_s_answer_is_taken_for_one() {
         let said: Vec<u8> = (0..=250u8).cycle().take(2 * INBOX_LEN + 3).collect();
         let mut pieces = said.chunks(INBOX_LEN);
-        let next = |piece: &mut [u8]| {
+        let next = |out: &mut Vec<u8>| {
             let chunk = pieces.next().unwrap_or_default();
-            piece[..chunk.len()].copy_from_slice(chunk);
+            out.extend_from_slice(chunk);
             u32::try_from(chunk.len()).unwrap()
         };
         assert_eq!(gather(next).unwrap(), said);
         assert!(gather(|_| 0).unwrap().is_empty());
         assert!(gather(|_| u32::MAX).unwrap_err().to_string().contains("no way in"));
         assert!(gather(|_| 0x1_0001).is_err());
-        assert!(gather(|_| 0x1_0000).unwrap_err().to_string().contains("more than"), "a host without an end");
+        let endless = |out: &mut Vec<u8>| {
+            out.resize(out.len() + INBOX_LEN, 0);
+            0x1_0000
+        };
+        assert!(gather(endless).unwrap_err().to_string().contains("more than"), "a host without an end");
     }
 
     #[test]
