@@ -17,7 +17,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Runs of each monitor, in turn.
-pub const RUNS: usize = 9;
+pub const RUNS: usize = 15;
 /// Where the results are left inside the lab.
 const RESULTS: &str = "bench-boot.json";
 /// Firmware that QEMU loads for these machines.
