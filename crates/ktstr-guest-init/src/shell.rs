@@ -1,7 +1,7 @@
 //! The other life of PID 1: a machine for a person, or for one command.
 
-use crate::init::{clock_ns, hello, report_panics};
 use crate::grace::Hurry;
+use crate::init::{clock_ns, hello, report_panics};
 use crate::link::Link;
 use crate::{mount, params, port, power, reaper};
 use anyhow::{Context as _, Result};

@@ -18,7 +18,8 @@ const MAX_WAKEUP_US: u64 = 5_000_000;
 /// A small sched_ext scheduler: one queue for the whole machine, first in first out. Without faults it does its work; each
 /// fault is switched on by a flag. Times count from the attach.
 #[derive(Debug, Parser)]
-#[command(version, verbatim_doc_comment)]
+// The last of two words for one thing counts: `KTSTR_SCHEDULER_ARGS` come behind those of the declaration.
+#[command(version, verbatim_doc_comment, args_override_self = true)]
 pub struct Flags {
     /// How long a task runs before the next one, in µs
     #[arg(long, value_name = "US", default_value_t = 20_000)]
@@ -216,6 +217,12 @@ mod tests {
         assert_eq!(plain.victim().unwrap(), Victim::default());
         assert_eq!((ms(plain.stall_after), us(plain.slow_dispatch), plain.ignore_cpu), (0, 0, None));
         assert!(!plain.never_attach && !plain.misplace && !plain.keep_last && !plain.leave_on_hotplug);
+    }
+
+    #[test]
+    fn the_last_of_two_words_for_one_fault_counts() {
+        let twice = flags("--lost-wakeup 2 --slow-dispatch 1 --lost-wakeup 0").unwrap();
+        assert_eq!((us(twice.lost_wakeup), us(twice.slow_dispatch)), (0, 1000));
     }
 
     #[test]
