@@ -11,8 +11,9 @@ use std::process::Command;
 
 /// Perfetto's Python package: its schema, and what fetches its trace processor.
 const PERFETTO: &str = "perfetto==0.59.1";
-/// Fixtures that ask for a trace: under a scheduler of ours and under a published one.
-const TESTS: [&str; 2] = ["is_traced", "is_traced_under_bpfland"];
+/// Fixtures that ask for a trace, under a scheduler of ours and under a published one, and whether the kernel counts an event of
+/// `sched_ext` meanwhile.
+const TESTS: [(&str, bool); 2] = [("is_traced", true), ("is_traced_under_bpfland", false)];
 /// Their CPUs.
 const CPUS: &str = "2";
 /// Names Perfetto's trace processor for the Python package.
@@ -41,14 +42,17 @@ pub fn trace_check(options: &TraceCheck) -> Result<()> {
     let python = environment(&root.join("target/perfetto"), PERFETTO)?;
     let processor = if options.build_processor { Some(trace_processor::build()?) } else { trace_processor::built()? };
     let files = match &options.file {
-        Some(file) => vec![file.clone()],
+        Some(file) => vec![(file.clone(), false)],
         None => traced(&root.join("target/trace-check"))?,
     };
-    for file in files {
+    for (file, sched_ext) in files {
         let mut check = Command::new(&python);
         check.arg("-B").arg(root.join("crates/ktstr-sidecar/tests/trace/check.py")).arg(file).arg(&options.cpus);
         if options.sql || options.build_processor {
             check.arg("--sql");
+        }
+        if sched_ext {
+            check.arg("--sched-ext");
         }
         if let (Some(processor), None) = (&processor, std::env::var_os(PROCESSOR)) {
             check.env(PROCESSOR, processor);
@@ -70,13 +74,13 @@ pub fn environment(dir: &Path, package: &str) -> Result<PathBuf> {
 }
 
 /// Runs the fixtures that ask for one.
-fn traced(root: &Path) -> Result<Vec<PathBuf>> {
+fn traced(root: &Path) -> Result<Vec<(PathBuf, bool)>> {
     run_setup()?;
     let kernel = fetch_kernel(DEFAULT_KERNEL)?;
     install_scheduler(DEMO_SCHEDULER)?;
     run(&mut cargo(&["build", "-p", "fault-tests", "--bin", "fixture", "--locked"]))?;
     let _ = std::fs::remove_dir_all(root);
-    TESTS.iter().map(|name| trace_of(name, &root.join(name), kernel.dir())).collect()
+    TESTS.iter().map(|(name, events)| Ok((trace_of(name, &root.join(name), kernel.dir())?, *events))).collect()
 }
 
 fn trace_of(name: &str, records: &Path, kernel: &Path) -> Result<PathBuf> {

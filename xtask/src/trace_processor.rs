@@ -26,7 +26,7 @@ const OUT: &str = "out/ktstr";
 
 /// What is built, and with what: the machine's own compiler and libraries, nothing that a trace of ours does not hold.
 const ARGUMENTS: &str = r#"is_debug = false
-extra_cflags = "-O0 -g0 -w"
+extra_cflags = "-O0 -g0"
 cc = "clang-19"
 cxx = "clang++-19"
 is_clang = true

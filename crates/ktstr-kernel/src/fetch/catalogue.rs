@@ -12,6 +12,7 @@ use super::target::Target;
 use super::verify::{check_sha256, signed_text};
 use crate::progress::Progress;
 use std::io::Read as _;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -29,8 +30,10 @@ pub(super) struct Catalogue {
 /// Reads the lists of the machine's own suite and of newer ones, and puts the kernels in them together.
 pub(super) fn read(work: &Path, progress: &dyn Progress) -> Result<Catalogue, FetchError> {
     let mut kernels = Vec::new();
-    let target =
-        each_suite(BINARIES, work, progress, |suite, text| kernels.extend(candidates(&parse_packages(text), suite)))?;
+    let target = each_suite(BINARIES, work, progress, |suite, text| {
+        kernels.extend(candidates(&parse_packages(text), suite));
+        Continue(())
+    })?;
     sort(&mut kernels);
     Ok(Catalogue { target, kernels })
 }
@@ -38,8 +41,10 @@ pub(super) fn read(work: &Path, progress: &dyn Progress) -> Result<Catalogue, Fe
 /// The package of this name from the first suite that has it, and the archive it comes from.
 pub(super) fn find(name: &str, work: &Path, progress: &dyn Progress) -> Result<(Target, Option<Package>), FetchError> {
     let mut found = None;
-    let target =
-        each_suite(BINARIES, work, progress, |_, text| found = found.take().or_else(|| find_package(text, name)))?;
+    let target = each_suite(BINARIES, work, progress, |_, text| {
+        found = find_package(text, name);
+        if found.is_some() { Break(()) } else { Continue(()) }
+    })?;
     Ok((target, found))
 }
 
@@ -50,25 +55,31 @@ pub(super) fn find_upstream(
     progress: &dyn Progress,
 ) -> Result<(Target, Option<Package>), FetchError> {
     let mut found = None;
-    let target =
-        each_suite(SOURCES, work, progress, |_, text| found = found.take().or_else(|| find_source(text, name)))?;
+    let target = each_suite(SOURCES, work, progress, |_, text| {
+        found = find_source(text, name);
+        if found.is_some() { Break(()) } else { Continue(()) }
+    })?;
     Ok((target, found))
 }
 
-/// Calls `take` with the name and the list of each suite, each list checked against its signature.
+/// Calls `take` with the name and the list of each suite until it has enough, each list checked against its signature.
 ///
 /// A suite that the mirror does not have, or that is signed by keys of the future, is left out with a note.
 fn each_suite(
     list: &str,
     work: &Path,
     progress: &dyn Progress,
-    mut take: impl FnMut(&str, &str),
+    mut take: impl FnMut(&str, &str) -> ControlFlow<()>,
 ) -> Result<Target, FetchError> {
     let series = series()?;
     let target = target(&series)?;
     for suite in suites(&series, &target.codename, &day_of(unix_now())) {
         match read_suite(&target, &suite, list, work, progress) {
-            Ok(text) => take(&suite, &text),
+            Ok(text) => {
+                if take(&suite, &text).is_break() {
+                    break;
+                }
+            }
             Err(e @ (FetchError::NotFound { .. } | FetchError::UnknownKey { .. } | FetchError::BadRelease { .. })) => {
                 progress.note(&format!("{suite} is left out: {e}"));
             }

@@ -186,8 +186,8 @@ def spoiled(trace):
     for what in ("thread slices", "time each thread ran"):
         yield without(what, lambda _, e: e.HasField("sched_switch") and e.timestamp == began)
     yield without("wake-ups", lambda _, e: e.timestamp == woken and e.sched_waking.pid == thread)
-    one_event = next(e for _, e in events(trace) if e.HasField("generic"))
-    for what in ("sched_ext events", "sched_ext counters"):
+    one_event = next((e for _, e in events(trace) if e.HasField("generic")), None)
+    for what in ("sched_ext events", "sched_ext counters") if one_event is not None else ():
         yield without(what, lambda _, e: e == one_event)
     moved = next((e for _, e in events(trace) if e.HasField("sched_migrate_task")), None)
     if moved is not None:
