@@ -82,6 +82,12 @@ def processes(trace):
     return {(t.tid, t.tgid) for p in trace.packet for t in p.process_tree.threads if t.tid}
 
 
+def losses(trace):
+    """CPUs of which something was overwritten."""
+    bundles = [p.ftrace_events for p in trace.packet if p.HasField("ftrace_events")]
+    return sorted({one.cpu for one in bundles if one.lost_events})
+
+
 def wanted(trace):
     """By question, what the packets say."""
     return {
@@ -94,6 +100,7 @@ def wanted(trace):
         "sched_ext counters": sched_ext_counters(trace),
         "migrations": migrations(trace),
         "threads of processes": processes(trace),
+        "CPUs with losses": losses(trace),
         "complaints": [],
     }
 
@@ -137,8 +144,15 @@ def answers(query):
         "threads of processes": {
             (r.tid, r.pid) for r in query("select tid, pid from thread join process using (upid) where tid > 0")
         },
+        "CPUs with losses": [
+            r.idx for r in query("select idx from stats where name = 'ftrace_cpu_has_data_loss' and value > 0 order by idx")
+        ],
         "complaints": [
-            (r.name, r.value) for r in query("select name, value from stats where severity in ('error', 'data_loss') and value > 0")
+            (r.name, r.value)
+            for r in query(
+                "select name, value from stats where severity in ('error', 'data_loss') and value > 0"
+                " and name != 'ftrace_cpu_has_data_loss'"
+            )
         ],
     }
 
