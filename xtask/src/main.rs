@@ -19,6 +19,7 @@ mod statistics;
 mod step;
 mod topologies;
 mod trace_check;
+mod trace_processor;
 
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};

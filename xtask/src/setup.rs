@@ -62,6 +62,18 @@ const BROWSER_NEEDS: &[Need] = &[
     need(Probe::File("/usr/share/doc/fonts-dejavu-core"), "fonts-dejavu-core", "letters for the screenshots"),
 ];
 
+/// What building Perfetto's trace processor needs.
+const PROCESSOR_NEEDS: &[Need] = &[
+    need(Probe::Program("python3"), "python3", "writes a part of the trace processor"),
+    need(Probe::Program("gn"), "generate-ninja", "reads how the trace processor is built"),
+    need(Probe::Program("ninja"), "ninja-build", "builds it"),
+    need(Probe::Program("clang++-19"), "clang-19", "compiles it"),
+    need(Probe::Program("protoc"), "protobuf-compiler", "compiles its messages"),
+    need(Probe::File("/usr/include/google/protobuf/message.h"), "libprotobuf-dev", "it links it"),
+    need(Probe::File("/usr/include/google/protobuf/compiler/plugin.h"), "libprotoc-dev", "its own compilers link it"),
+    need(Probe::File("/usr/include/sqlite3.h"), "libsqlite3-dev", "it answers SQL with it"),
+];
+
 const fn need(probe: Probe, package: &'static str, why: &'static str) -> Need {
     Need { probe, package, why }
 }
@@ -95,6 +107,11 @@ pub fn run_python_setup() -> Result<()> {
 /// Installs the browser that the report is looked at in.
 pub fn run_browser_setup() -> Result<()> {
     install(BROWSER_NEEDS)
+}
+
+/// Installs what building Perfetto's trace processor needs.
+pub fn run_processor_setup() -> Result<()> {
+    install(PROCESSOR_NEEDS)
 }
 
 fn install(needs: &[Need]) -> Result<()> {

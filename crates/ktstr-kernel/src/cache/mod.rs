@@ -5,6 +5,7 @@
 //! <cache>/modules/<version>/…          modules of a kernel, on demand
 //! <cache>/schedulers/<name>-<version>/bin/<name>
 //! <cache>/indices/<sha256>.json        kernels named by a package index, by the hash of that index
+//! <cache>/tools/<name>/                programs that only a check uses (xtask)
 //! ```
 //!
 //! Everything appears by one rename of a complete, synced directory, under a lock per entry, so a reader sees all of an

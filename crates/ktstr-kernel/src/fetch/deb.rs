@@ -28,6 +28,15 @@ pub(super) fn each_file(
     Err(bad("it holds no data".into()))
 }
 
+/// Calls `take` with each regular file of a `.tar.xz`, and its path.
+pub(super) fn each_file_of_tar_xz(
+    archive: &Path,
+    mut take: impl FnMut(&str, &mut dyn Read) -> io::Result<()>,
+) -> Result<(), FetchError> {
+    let bad = |e: io::Error| FetchError::Package { path: archive.to_owned(), why: e.to_string() };
+    each_in_tar(xz2::read::XzDecoder::new(File::open(archive).map_err(bad)?), &mut take).map_err(bad)
+}
+
 fn each_in_tar(data: impl Read, take: &mut dyn FnMut(&str, &mut dyn Read) -> io::Result<()>) -> io::Result<()> {
     for entry in tar::Archive::new(data).entries()? {
         let mut entry = entry?;

@@ -61,7 +61,7 @@ fn package(s: Stanza<'_>) -> Option<Package> {
 }
 
 /// A relative path that stays below the mirror's root and needs no quoting in a URL.
-fn is_safe_path(path: &str) -> bool {
+pub(super) fn is_safe_path(path: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/+~._-:%".contains(&b);
     !path.starts_with('/') && !path.split('/').any(|part| part == "..") && path.bytes().all(plain)
 }

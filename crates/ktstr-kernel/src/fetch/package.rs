@@ -7,6 +7,7 @@ use super::error::FetchError;
 use super::verify::check_sha256;
 use crate::cache::CacheError;
 use crate::progress::Progress;
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 /// Unpacks the regular files of package `name` that `keep` wants into `dir`, which appears whole or not at all.
@@ -28,16 +29,18 @@ pub fn unpack(name: &str, dir: &Path, keep: impl Fn(&str) -> bool, progress: &dy
     download(&url, &file, package.size, progress)?;
     check_sha256(&package.name, &file, &package.sha256)?;
     let tree = work.path().join("tree");
-    each_file(&file, |path, content| {
-        // Nothing may leave the directory, signed or not.
-        if !keep(path) || !Path::new(path).components().all(|c| matches!(c, Component::Normal(_))) {
-            return Ok(());
-        }
-        let to = tree.join(path);
-        std::fs::create_dir_all(to.parent().unwrap_or(&tree))?;
-        std::io::copy(content, &mut std::fs::File::create(&to)?)?;
-        Ok(())
-    })?;
+    each_file(&file, |path, content| if keep(path) { put(&tree, path, content) } else { Ok(()) })?;
     std::fs::rename(&tree, dir).map_err(|e| CacheError::io("move the unpacked package to", dir, e))?;
+    Ok(())
+}
+
+/// Writes a file of an archive below `tree`. Nothing may leave the directory, signed or not.
+pub(super) fn put(tree: &Path, path: &str, content: &mut dyn Read) -> io::Result<()> {
+    if !Path::new(path).components().all(|c| matches!(c, Component::Normal(_))) {
+        return Ok(());
+    }
+    let to = tree.join(path);
+    std::fs::create_dir_all(to.parent().unwrap_or(tree))?;
+    io::copy(content, &mut std::fs::File::create(&to)?)?;
     Ok(())
 }

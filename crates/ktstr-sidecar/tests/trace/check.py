@@ -1,15 +1,21 @@
 """What a trace must let one ask, asked twice: of the packets by Perfetto's own schema, and, where its trace processor can be had
-(PERFETTO_BIN, or what the package downloads), of that in SQL. Prints one line for each answer; any other end is an error.
+(PERFETTO_BIN, or what the package downloads), of that in SQL (questions.py). Prints one line for each answer; any other end is an
+error.
 
-Usage: check.py TRACE CPUS; with --sql it is an error when there is no trace processor.
+Usage: check.py TRACE CPUS; with --sql it is an error when there is no trace processor, with --sched-ext when there is no sched_ext
+event. The record beside the trace is asked too.
 """
 
+import json
 import os
+import pathlib
 import sys
 from collections import defaultdict
 
 from google.protobuf import unknown_fields
 from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as schema
+
+import questions
 
 EVENTS = {"sched_switch", "sched_waking", "sched_wakeup"}
 
@@ -74,38 +80,62 @@ def by_schema(path, cpus):
     assert slices > 100 and wakes > 100, f"{slices} slices, {wakes} wake-ups"
     # The last ones are still waiting when the trace ends.
     assert answered >= wakes - 2 * cpus - 8, f"{answered} of {wakes} that were woken ran afterwards"
-    assert generic.get("sched_ext_event", 0) > 0, f"sched_ext events: {dict(generic)}"
+    assert generic.get("sched_ext_event", 0) > 0 or "--sched-ext" not in sys.argv, f"sched_ext events: {dict(generic)}"
     print(f"schema: {len(events)} CPU tracks, {slices} slices of {len(ran)} names, {wakes} wake-ups ({answered} followed by")
     print(f"schema: a slice), {kinds['sched_migrate_task']} migrations, sched_ext: {dict(generic)}, lost: {lost}")
+    return trace
 
 
-QUERIES = {
-    "thread slices": "select count(*) n from sched join thread using (utid) where dur > 0 and not is_idle",
-    "CPU tracks": "select count(distinct cpu) n from sched",
-    "wake-ups": "select count(*) n from thread_state where state = 'R' and waker_utid is not null",
-    "sched_ext events": "select count(*) n from ftrace_event where name like 'sched_ext%'",
-    "migrations": "select count(*) n from ftrace_event where name = 'sched_migrate_task'",
-}
+def by_record(trace, path):
+    """What the run's own record says of the same run; a trace without a record beside it is not held against one."""
+    file = pathlib.Path(str(path).removesuffix(".wprof.pb") + ".ktstr.json")
+    if not file.is_file():
+        print("record: none is beside the trace")
+        return
+    record = json.loads(file.read_text())
+    kernel = questions.kernel(trace)
+    assert kernel == record["kernel_release"], f"kernel {kernel}, by the record {record['kernel_release']}"
+    cpus = {one["cpu"] for one in record["topology_read_back"]["cpus"]}
+    assert set(questions.cpus(trace)) == cpus, f"CPUs {questions.cpus(trace)}, by the record {cpus}"
+    # The kernel counts from the moment its scheduler is there, the trace begins with the test.
+    counted = record["sched_ext_events"]
+    seen = questions.sched_ext_counters(trace)
+    for name, count in seen.items():
+        assert 0 < count <= counted[name], f"{name}: {count} in the trace, {counted[name]} counted"
+    told = ", ".join(f"{name} {seen.get(name, 0)} of {count}" for name, count in sorted(counted.items()) if count)
+    print(f"record: kernel {kernel}, CPUs {sorted(cpus)}, sched_ext counters of which the trace saw: {told}")
 
 
-def by_sql(path, needed):
+def by_sql(trace, needed):
     from perfetto.trace_processor import TraceProcessor, TraceProcessorConfig
 
+    # On a busy host it starts late. Without the second one it leaves out each event that it makes nothing of itself.
+    config = TraceProcessorConfig(bin_path=os.environ.get("PERFETTO_BIN"), load_timeout=120, ingest_ftrace_in_raw=True)
+
+    def ask(one):
+        processor = TraceProcessor(trace=iter([one.SerializeToString()]), config=config)
+        try:
+            return questions.answers(lambda query: processor.query(query))
+        finally:
+            processor.close()
+
     try:
-        processor = TraceProcessor(trace=path, config=TraceProcessorConfig(bin_path=os.environ.get("PERFETTO_BIN")))
+        got = ask(trace)
     except Exception as error:
         if needed:
             raise
         print(f"sql: not asked: no trace processor can be had here ({type(error).__name__})")
         return
-    for what, query in QUERIES.items():
-        count = next(iter(processor.query(query))).n
-        assert count > 0 or what == "migrations", f"{what}: none"
-        print(f"sql: {what}: {count}")
-    wrong = [(r.name, r.value) for r in processor.query("select name, value from stats where severity = 'error' and value > 0")]
-    assert not wrong, f"the trace processor complains: {wrong}"
-    processor.close()
+    wanted = questions.wanted(trace)
+    for what, answer in wanted.items():
+        assert got[what] == answer, f"{what}: {questions.difference(answer, got[what])}"
+        print(f"sql: {what}: {questions.told(answer)}, as the packets say")
+    # And each question can be answered wrongly: the same of a trace in which one thing is not as it was.
+    for what, spoiled in questions.spoiled(trace):
+        assert ask(spoiled)[what] != wanted[what], f"{what}: a spoiled trace answers the same"
+        print(f"sql: {what}: a spoiled trace is found out")
 
 
-by_schema(sys.argv[1], int(sys.argv[2]))
-by_sql(sys.argv[1], "--sql" in sys.argv)
+checked = by_schema(sys.argv[1], int(sys.argv[2]))
+by_record(checked, sys.argv[1])
+by_sql(checked, "--sql" in sys.argv)
