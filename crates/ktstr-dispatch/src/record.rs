@@ -4,11 +4,12 @@ use crate::entry::KtstrTestEntry;
 use crate::machine::Attempt;
 use crate::shape::kernel_lines;
 use anyhow::Result;
+use ktstr_kernel::commit_of_release;
 use ktstr_scenario::{dmesg, last_lines};
 use ktstr_sidecar::{Location, SidecarRecord, perfetto, record_dir, write_record, write_trace};
 use ktstr_topology::Topology;
 use ktstr_verdict::{AssertResult, Decision, Verdict};
-use ktstr_wire::{Message, When};
+use ktstr_wire::{Message, SchedulerSeen, When};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -82,7 +83,14 @@ fn place(outline: &Outline<'_>, record: &mut SidecarRecord, written: &mut Writte
         }
     }
     record.trace = Some(record.trace_name());
-    write_record(&dir, record)?;
+    if let Err(e) = write_record(&dir, record) {
+        // The first one is there, and names no trace.
+        record.trace = None;
+        eprintln!(
+            "ktstr: WARNING: the record is there and does not name its trace {}, the verdict stands: {e:#}",
+            record.trace_name()
+        );
+    }
     Ok(())
 }
 
@@ -153,6 +161,7 @@ fn add_attempt(record: &mut SidecarRecord, attempt: &Attempt, verdict: Verdict) 
     if let Some(kernel) = &attempt.kernel {
         record.kernel_label = Some(kernel.label.clone());
         record.kernel_version.clone_from(&kernel.version);
+        record.kernel_commit.clone_from(&kernel.commit);
     }
     if let Some(accel) = &attempt.accel {
         record.accelerator = Some(accel.accel.to_string());
@@ -194,26 +203,45 @@ fn add_attempt(record: &mut SidecarRecord, attempt: &Attempt, verdict: Verdict) 
         match message {
             Message::Hello(hello) => {
                 record.kernel_release = Some(hello.release.clone());
+                if record.kernel_commit.is_none() {
+                    record.kernel_commit = commit_of_release(&hello.release).map(str::to_owned);
+                }
                 record.topology_read_back = Some(hello.read_back.clone());
             }
-            Message::Scheduler(seen) => match seen.when {
-                When::Attach => {
-                    record.attached_at_start = seen.state == "enabled";
-                    record.scheduler_ops.clone_from(&seen.ops);
+            Message::Scheduler(seen) => {
+                add_programs(record, seen);
+                match seen.when {
+                    When::Attach => {
+                        record.attached_at_start = seen.state == "enabled";
+                        record.scheduler_ops.clone_from(&seen.ops);
+                    }
+                    When::Detach => {
+                        record.attached_at_end = seen.state == "enabled";
+                        record.sched_ext_events.clone_from(&seen.events);
+                        record.exit_info.clone_from(&seen.exit_info);
+                    }
+                    When::Stopped | When::Leaving | When::Left | When::Joined => {}
                 }
-                When::Detach => {
-                    record.attached_at_end = seen.state == "enabled";
-                    record.sched_ext_events.clone_from(&seen.events);
-                    record.exit_info.clone_from(&seen.exit_info);
-                }
-                When::Stopped | When::Leaving | When::Left | When::Joined => {}
-            },
+            }
             Message::SchedulerLog(line) => record.scheduler_log.push(line.clone()),
             _ => {}
         }
     }
     let surplus = record.scheduler_log.len().saturating_sub(TAIL_LINES);
     record.scheduler_log.drain(..surplus);
+}
+
+/// A scheduler's programs are verified once, and have been called as often as the last look at them says.
+fn add_programs(record: &mut SidecarRecord, seen: &SchedulerSeen) {
+    for (name, program) in &seen.programs {
+        let most = record.verifier_instructions.entry(name.clone()).or_default();
+        *most = program.verified_insns.max(*most);
+        if matches!(seen.when, When::Leaving | When::Detach) && program.calls > 0 {
+            let callback = record.callback_profile.entry(name.clone()).or_default();
+            callback.calls += program.calls;
+            callback.ns += program.ns;
+        }
+    }
 }
 
 /// The target directory this binary lies in (`…/target/PROFILE/deps/BINARY`), else `target` here.

@@ -1,5 +1,6 @@
 //! What a person reads of a run that did not pass: the check that tripped, then what is known of it, then where there is more.
 
+use crate::plain::plain;
 use crate::record::SidecarRecord;
 use ktstr_verdict::CgroupStats;
 use std::path::Path;
@@ -24,7 +25,8 @@ pub struct Files<'a> {
 #[must_use]
 pub fn failure_text(record: &SidecarRecord, files: Files<'_>) -> String {
     let mut out = String::new();
-    for (i, line) in record.message.lines().enumerate() {
+    let message: String = plain(&record.message).collect();
+    for (i, line) in message.lines().enumerate() {
         let line = if i == 0 { format!("ktstr: {}: {line}", record.verdict()) } else { line.to_owned() };
         wrap(&mut out, &line);
     }
@@ -99,6 +101,7 @@ fn shell(record: &SidecarRecord) -> String {
 
 /// A line cut at the last column, indented by two.
 fn clipped(line: &str) -> String {
+    let line: String = plain(line).collect();
     let line = line.trim_end();
     if line.chars().count() + 2 <= WIDTH {
         return format!("  {line}\n");
@@ -212,10 +215,12 @@ mod tests {
     #[test]
     fn nothing_but_paths_runs_past_the_last_column() {
         let mut record = stuck();
-        record.scheduler_log = (0..50).map(|i| format!("{i}: {}", "word ".repeat(40))).collect();
+        record.scheduler_log = (0..50).map(|i| format!("{i}: \u{1b}[34m{}\u{1b}[0m", "word ".repeat(40))).collect();
         record.phases[0].events = vec![record.phases[0].events[0].clone(); 100];
         let text = failure_text(&record, Files::default());
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        // A line that is cut would leave its colour on all that follows.
+        assert!(!text.contains('\u{1b}'), "{text}");
         assert!(text.lines().count() < 60, "{text}");
     }
 }

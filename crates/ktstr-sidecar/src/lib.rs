@@ -5,6 +5,7 @@ mod delta;
 mod failure;
 mod join;
 mod metric;
+mod plain;
 mod read;
 mod record;
 mod report;

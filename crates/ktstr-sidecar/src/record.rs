@@ -62,7 +62,7 @@ pub struct SidecarRecord {
     pub kernel_version: Option<String>,
     /// Release of the kernel as the guest said it.
     pub kernel_release: Option<String>,
-    /// Commit the kernel was built from, where its package says so.
+    /// Commit the kernel was built from, with `-dirty`, where its cache entry or its release says so; those of distributions do not.
     pub kernel_commit: Option<String>,
     /// Accelerator.
     pub accelerator: Option<String>,
@@ -99,7 +99,7 @@ pub struct SidecarRecord {
     pub overcommit: f64,
     /// Name of the payload.
     pub payload: Option<String>,
-    /// Name of the work type, where the variant is one of a work type.
+    /// Name of the work type, for a variant that is one of a work type. No test can declare one yet: it holds the hash's place.
     pub work_type: Option<String>,
     /// Named figures.
     pub metrics: BTreeMap<String, f64>,
@@ -130,11 +130,14 @@ pub struct SidecarRecord {
     pub exit_info: Option<String>,
     /// Last lines of the scheduler.
     pub scheduler_log: Vec<String>,
-    /// Instructions the BPF verifier walked, by program of the scheduler.
+    /// Instructions the BPF verifier walked, by program of the schedulers that were attached.
     pub verifier_instructions: BTreeMap<String, u64>,
-    /// What the scheduler's callbacks cost, by name.
+    /// What each of those cost, by its name; where one was still attached when it was looked at, and not in performance mode, whose
+    /// runs nothing counts.
     pub callback_profile: BTreeMap<String, Callback>,
-    /// Microseconds of each phase.
+    /// Microseconds of each phase: `build` (the guest's files and parameters), `start` (on KVM of `create`, `load`, `vcpus`,
+    /// `entry`), `boot` (by the guest's clock `guest-kernel` until init, `guest-init` until hello), `attach`, `test`, `shutdown`,
+    /// `teardown`; `bye` and `total` count from the start, and `exec` is the age of the runner's process at it.
     pub phases_us: BTreeMap<String, u64>,
     /// Exits of the machine to this process, by reason, where this process is the monitor.
     pub exits: BTreeMap<String, u64>,

@@ -43,6 +43,10 @@ fn a_plain_run_passes_and_its_record_says_that_cargo_built_the_scheduler() {
     assert_eq!(record.resolve_source.as_deref(), Some("build"));
     assert_eq!(record.scheduler_ops.as_deref(), Some("ktstr"));
     assert!(record.attached_at_start && record.attached_at_end);
+    let enqueue = record.verifier_instructions.get("ktstr_enqueue").copied();
+    assert!(enqueue.is_some_and(|n| n > 20), "{:?}", record.verifier_instructions);
+    let dispatch = record.callback_profile.get("ktstr_dispatch");
+    assert!(dispatch.is_some_and(|c| c.calls > 100 && c.ns > c.calls), "{:?}", record.callback_profile);
 }
 
 #[test]

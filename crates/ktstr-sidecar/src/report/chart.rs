@@ -69,7 +69,7 @@ pub fn history<'a>(out: &mut String, runs: impl Iterator<Item = &'a Run> + Clone
 /// The phases of one run, to scale, with their names below.
 #[allow(clippy::cast_precision_loss)]
 pub fn phases(out: &mut String, phases_us: &std::collections::BTreeMap<String, u64>) -> Result {
-    const ORDER: [&str; 6] = ["start", "boot", "attach", "test", "shutdown", "teardown"];
+    const ORDER: [&str; 7] = ["build", "start", "boot", "attach", "test", "shutdown", "teardown"];
     let present: Vec<(&str, u64)> = ORDER.iter().filter_map(|n| Some((*n, *phases_us.get(*n)?))).collect();
     let total: u64 = present.iter().map(|p| p.1).sum();
     if total == 0 {
