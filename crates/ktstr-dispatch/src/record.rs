@@ -2,6 +2,7 @@
 
 use crate::entry::KtstrTestEntry;
 use crate::machine::Attempt;
+use crate::repro::Again;
 use crate::shape::kernel_lines;
 use anyhow::Result;
 use ktstr_kernel::commit_of_release;
@@ -27,6 +28,8 @@ pub struct Outline<'a> {
     pub preset: Option<&'static str>,
     /// How far the attempt got.
     pub attempt: &'a Attempt,
+    /// The second machine, where its failure was run again.
+    pub again: Option<&'a Again>,
     /// What came out of it.
     pub result: &'a Result<AssertResult>,
     /// What was made of that.
@@ -44,6 +47,8 @@ pub struct Written {
     pub record: Option<PathBuf>,
     /// What the CPUs did, where there is a trace of it.
     pub trace: Option<PathBuf>,
+    /// What they did in the second machine.
+    pub repro_trace: Option<PathBuf>,
 }
 
 /// The record of a run, written with the trace beside it. What cannot be written is said, and the verdict stands without it.
@@ -74,18 +79,20 @@ fn place(outline: &Outline<'_>, record: &mut SidecarRecord, written: &mut Writte
     // Where the record found its place; it names a trace once there is one.
     let dir = path.parent().map(Path::to_owned).unwrap_or_default();
     written.record = Some(path);
-    match write_trace(&dir, record, trace_of(outline).as_deref()) {
-        Ok(None) => return Ok(()),
-        Ok(trace) => written.trace = trace,
-        Err(e) => {
-            eprintln!("ktstr: WARNING: the trace is missing, the verdict stands: {e:#}");
-            return Ok(());
-        }
+    let again = outline.again.and_then(|again| trace_in(&again.attempt));
+    written.trace = store(&dir, &record.trace_name(), trace_of(outline).as_deref());
+    written.repro_trace = store(&dir, &record.repro_trace_name(), again.as_deref());
+    if written.trace.is_none() && written.repro_trace.is_none() {
+        return Ok(());
     }
-    record.trace = Some(record.trace_name());
+    let nameless = record.clone();
+    record.trace = written.trace.as_ref().map(|_| nameless.trace_name());
+    if let Some(repro) = &mut record.repro {
+        repro.trace = written.repro_trace.as_ref().map(|_| nameless.repro_trace_name());
+    }
     if let Err(e) = write_record(&dir, record) {
         // The first one is there, and names no trace.
-        record.trace = None;
+        *record = nameless;
         eprintln!(
             "ktstr: WARNING: the record is there and does not name its trace {}, the verdict stands: {e:#}",
             record.trace_name()
@@ -94,13 +101,24 @@ fn place(outline: &Outline<'_>, record: &mut SidecarRecord, written: &mut Writte
     Ok(())
 }
 
+/// Writes a trace, or removes an earlier run's; what cannot be written is said.
+fn store(dir: &Path, name: &str, trace: Option<&[u8]>) -> Option<PathBuf> {
+    write_trace(dir, name, trace).unwrap_or_else(|e| {
+        eprintln!("ktstr: WARNING: the trace is missing, the verdict stands: {e:#}");
+        None
+    })
+}
+
 /// The trace of a run that failed, or whose test asks for it.
 fn trace_of(o: &Outline<'_>) -> Option<Vec<u8>> {
-    let run = o.attempt.run.as_ref()?;
     let wanted = o.entry.wprof || matches!(o.decision.verdict(), Verdict::Fail | Verdict::Inconclusive);
+    wanted.then(|| trace_in(o.attempt)).flatten()
+}
+
+fn trace_in(attempt: &Attempt) -> Option<Vec<u8>> {
     let mut release = "";
     let mut parts = Vec::new();
-    for (_, message) in run.transcript.messages().iter().filter(|_| wanted) {
+    for (_, message) in attempt.run.as_ref()?.transcript.messages() {
         match message {
             Message::Hello(hello) => release = &hello.release,
             Message::Trace(part) => parts.push(part),
@@ -135,6 +153,7 @@ fn record_of(o: &Outline<'_>) -> SidecarRecord {
     } else if own_target_dir().is_none() {
         record.run_source = "archive".to_owned();
     }
+    record.repro = o.again.map(|again| again.repro.clone());
     record.project_commit = commit();
     record.host_kernel = Some(rustix::system::uname().release().to_string_lossy().into_owned());
     record.host_cpu = host_cpu();

@@ -19,6 +19,8 @@ pub struct Files<'a> {
     pub record: Option<&'a Path>,
     /// Its trace, where there is one.
     pub trace: Option<&'a Path>,
+    /// The trace of the second machine, where there is one.
+    pub repro_trace: Option<&'a Path>,
 }
 
 /// The whole text, with a line's end behind each line.
@@ -47,6 +49,12 @@ pub fn failure_text(record: &SidecarRecord, files: Files<'_>) -> String {
         Some(path) => out.push_str(&format!("ktstr: trace: {} (ui.perfetto.dev opens it)\n", path.display())),
         None if record.accelerator.is_some() => out.push_str("ktstr: trace: none came out of the machine\n"),
         None => {}
+    }
+    if let Some(repro) = &record.repro {
+        wrap(&mut out, &plain(&format!("ktstr: repro: {}", repro.message)).collect::<String>());
+    }
+    if let Some(path) = files.repro_trace {
+        out.push_str(&format!("ktstr: trace of the second machine: {}\n", path.display()));
     }
     if record.accelerator.is_some() {
         out.push_str(&format!("ktstr: shell: {}\n", shell(record)));
@@ -190,7 +198,10 @@ mod tests {
     fn a_stuck_worker_is_told_from_the_check_to_the_shell() {
         let dir = Path::new("target/ktstr/6.18.15-0123456789ab");
         let (record, trace) = (dir.join("two_groups-00.ktstr.json"), dir.join("two_groups-00.wprof.pb"));
-        insta::assert_snapshot!(failure_text(&stuck(), Files { record: Some(&record), trace: Some(&trace) }));
+        insta::assert_snapshot!(failure_text(
+            &stuck(),
+            Files { record: Some(&record), trace: Some(&trace), ..Files::default() }
+        ));
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub use failure::{Files, failure_text};
 pub use join::{Joined, RunKey};
 pub use metric::{METRICS, Metric, Polarity, figures, metric_of};
 pub use read::{Damage, read_record};
-pub use record::{Callback, SCHEMA_VERSION, SidecarRecord};
+pub use record::{Callback, Repro, SCHEMA_VERSION, SidecarRecord};
 pub use report::{Gathered, Report, html};
 pub use rows::{Evidence, Host, Limit, Row, RowKey, Rows, Tally};
 pub use scan::{All, Fold, Scanned, scan};

@@ -23,6 +23,18 @@ pub struct Callback {
     pub ns: u64,
 }
 
+/// A failure that was run again in a second machine (`auto_repro`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Repro {
+    /// It failed there in the same way.
+    pub same: bool,
+    /// What came of it, in words.
+    pub message: String,
+    /// Name of the file beside the record with what its CPUs did, a Perfetto trace.
+    pub trace: Option<String>,
+}
+
 /// Everything worth keeping of a run. The three verdict flags are set together, from one [`Verdict`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -157,6 +169,9 @@ pub struct SidecarRecord {
     pub console_tail: String,
     /// Name of the file beside this one with what the CPUs did, a Perfetto trace.
     pub trace: Option<String>,
+    /// What came of the failure in a second machine, where the test asks for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repro: Option<Repro>,
     /// Start, seconds since 1970.
     pub started_unix_s: u64,
     /// Whole run, ms.
@@ -226,6 +241,12 @@ impl SidecarRecord {
     #[must_use]
     pub fn trace_name(&self) -> String {
         self.stem() + TRACE_SUFFIX
+    }
+
+    /// `{test}-{variant hash}.repro.wprof.pb`: the trace of the second machine.
+    #[must_use]
+    pub fn repro_trace_name(&self) -> String {
+        self.stem() + ".repro" + TRACE_SUFFIX
     }
 
     fn stem(&self) -> String {
