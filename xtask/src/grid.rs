@@ -1,14 +1,15 @@
 //! `cargo xtask grid`: schedulers × kernels × topologies × repeats, and the report of them.
 
-use crate::demo::{DEMO_SCHEDULER, OVERCOMMIT, fetch_kernel, install_scheduler};
+use crate::canned;
+use crate::demo::{DEMO_SCHEDULER, fetch_kernel, install_scheduler};
 use crate::report_check;
 use crate::setup::run_setup;
 use crate::step::{cargo, run, say, workspace_root};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use clap::Args;
 use ktstr_sidecar::{Gathered, Report, html, scan};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
 /// The kernel's own scheduler, which is not installed.
@@ -32,6 +33,9 @@ pub struct Grid {
     /// Runs of each cell
     #[arg(long, default_value_t = 2)]
     repeats: usize,
+    /// Go on with the last grid: its program, and the cells that have a record, stay
+    #[arg(long)]
+    resume: bool,
     /// Write the picture of the report that the README shows
     #[arg(long)]
     picture: bool,
@@ -43,32 +47,35 @@ pub fn grid(options: &Grid) -> Result<()> {
     for scheduler in options.schedulers.iter().filter(|s| *s != EEVDF) {
         install_scheduler(scheduler)?;
     }
-    run(&mut cargo(&["build", "-p", "fault-tests", "--bin", "canned", "--locked"]))?;
     let root = workspace_root().join("target/grid");
-    if root.exists() {
-        std::fs::remove_dir_all(&root).with_context(|| format!("failed to clear {}", root.display()))?;
-    }
+    let program = canned::program(&root, options.resume)?;
     let start = Instant::now();
     let mut runs = 0u64;
+    let mut verdicts: BTreeMap<String, usize> = BTreeMap::new();
     // Repeats outermost: what a busy host does to one cell it does not do to all repeats of it.
     for repeat in 0..options.repeats {
         for request in &options.kernels {
             let kernel = fetch_kernel(request)?;
-            // The name of a record leaves the kernel out: each kernel has a directory of its own.
-            let records = root.join(format!("{}/{repeat}", kernel.metadata().version));
+            let version = &kernel.metadata().version;
             for (scheduler, topology) in
                 options.schedulers.iter().flat_map(|s| options.topologies.iter().map(move |t| (s, t)))
             {
                 for scenario in &options.scenarios {
-                    let said = cell(kernel.dir(), &records, &format!("{scenario}@{scheduler}"), topology)?;
+                    let dir = root.join(format!("{version}/{repeat}/{scheduler}-{topology}-{scenario}"));
+                    // Without a record it would be a hole in the report.
+                    let record = canned::record(&program, kernel.dir(), &dir, [scenario, scheduler, topology])?
+                        .map_err(|why| anyhow!("{scenario} under {scheduler} on {topology} left no record: {why}"))?;
                     runs += 1;
-                    println!("{:<8} {scheduler:<13} {topology:<10} {said}", kernel.metadata().version);
+                    let verdict = record.verdict().to_string();
+                    let why = record.message.lines().next().unwrap_or_default();
+                    println!("{runs:>3} {version:<8} {scheduler:<13} {topology:<10} {scenario} {verdict} {why}");
+                    *verdicts.entry(verdict).or_default() += 1;
                 }
             }
         }
     }
     let page = report(&root, runs)?;
-    say(&format!("{runs} runs in {:.0} s; {}", start.elapsed().as_secs_f64(), page.display()));
+    say(&format!("{runs} runs in {:.0} s, {verdicts:?}; {}", start.elapsed().as_secs_f64(), page.display()));
     // Read again from the page: each number against the records that it names.
     let mut trace = cargo(&["nextest", "run", "-p", "ktstr-sidecar", "--locked", "--run-ignored", "only"]);
     run(trace.args(["-E", "binary(report) & test(of_a_real_report)"]).env("KTSTR_GRID", &root))?;
@@ -76,26 +83,6 @@ pub fn grid(options: &Grid) -> Result<()> {
         report_check::picture(&page, &workspace_root().join("docs/report.png"))?;
     }
     Ok(())
-}
-
-/// One run; its verdict line. Without a record it would be a hole in the report, which is an error.
-fn cell(kernel: &Path, records: &Path, test: &str, topology: &str) -> Result<String> {
-    let output = Command::new(workspace_root().join("target/debug/canned"))
-        .args([format!("--ktstr-test-fn={test}"), format!("--ktstr-topo={topology}")])
-        .env("NEXTEST", "1")
-        .env("KTSTR_KERNEL", kernel)
-        .env("KTSTR_OVERCOMMIT", OVERCOMMIT)
-        .env("KTSTR_SIDECAR_DIR", records)
-        .stdin(Stdio::null())
-        .output()
-        .context("failed to start the test")?;
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(stderr.contains("ktstr: record: "), "{test} on {topology} left no record:\n{stderr}");
-    let verdict = stderr
-        .lines()
-        .filter_map(|line| line.strip_prefix("ktstr: "))
-        .find(|line| ["PASS", "FAIL", "SKIP", "INCONCLUSIVE"].iter().any(|word| line.starts_with(word)));
-    Ok(verdict.unwrap_or("no verdict").to_owned())
 }
 
 fn report(root: &Path, runs: u64) -> Result<PathBuf> {

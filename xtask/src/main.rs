@@ -1,6 +1,7 @@
 //! Project tasks: one file for each verb.
 
 mod bench;
+mod canned;
 mod ci;
 mod conformance;
 mod demo;
@@ -11,6 +12,7 @@ mod lab;
 mod manifests;
 mod matrix;
 mod pairs;
+mod perf_delta;
 mod report_check;
 mod scenarios;
 mod setup;
@@ -74,6 +76,8 @@ enum Verb {
     Grid(grid::Grid),
     /// Compare real runs of equals, and of a slow-down
     Pairs(pairs::Pairs),
+    /// Compare two commits, and two binaries of a scheduler, by `cargo ktstr perf-delta`
+    PerfDelta(perf_delta::PerfDelta),
     /// Ask a trace of a real run what a person would ask of it
     TraceCheck(trace_check::TraceCheck),
     /// Run the vectors of a directory against the crates
@@ -111,6 +115,7 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Statistics => statistics::statistics(),
         Verb::Grid(options) => grid::grid(options),
         Verb::Pairs(options) => pairs::pairs(options),
+        Verb::PerfDelta(options) => perf_delta::perf_delta(options),
         Verb::TraceCheck(options) => trace_check::trace_check(options),
         Verb::Conformance { dir } => {
             ensure!(conformance::run(dir)?, "conformance vectors failed");

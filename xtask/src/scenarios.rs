@@ -2,13 +2,13 @@
 
 mod findings;
 
-use crate::demo::{DEFAULT_KERNEL, DEMO_SCHEDULER, OVERCOMMIT, fetch_kernel, install_scheduler};
+use crate::canned;
+use crate::demo::{DEFAULT_KERNEL, DEMO_SCHEDULER, fetch_kernel, install_scheduler};
 use crate::setup::run_setup;
-use crate::step::{cargo, run, say, workspace_root};
+use crate::step::{say, workspace_root};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use ktstr_sidecar::SidecarRecord;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -77,7 +77,7 @@ pub fn scenarios(options: &Scenarios) -> Result<()> {
         install_scheduler(scheduler)?;
     }
     let home = workspace_root().join("target/scenarios");
-    let program = program(&home, options.resume)?;
+    let program = canned::program(&home, options.resume)?;
     let chosen = chosen(&program, options)?;
     let all = options.schedulers.len() * options.topologies.len() * chosen.len();
     let mut cells: Vec<Cell> = Vec::with_capacity(all);
@@ -85,7 +85,13 @@ pub fn scenarios(options: &Scenarios) -> Result<()> {
         for topology in &options.topologies {
             for scenario in &chosen {
                 let dir = home.join(scheduler).join(topology).join(scenario);
-                let cell = cell(&program, kernel.dir(), &dir, [scenario, scheduler, topology])?;
+                let record = canned::record(&program, kernel.dir(), &dir, [scenario, scheduler, topology])?;
+                let cell = Cell {
+                    scenario: scenario.clone(),
+                    scheduler: scheduler.clone(),
+                    topology: topology.clone(),
+                    record,
+                };
                 let seconds = cell.record.as_ref().map_or(0.0, |r| r.wall_ms as f64 / 1000.0);
                 println!(
                     "{:>3}/{all} {scenario:<18} {scheduler:<13} {topology:<10} {:<12} {seconds:>6.1} s  {}",
@@ -106,21 +112,6 @@ pub fn scenarios(options: &Scenarios) -> Result<()> {
     let bad = cells.iter().filter(|c| c.is_bad()).count();
     ensure!(bad == 0, "{bad} of {all} runs did not pass: each is a fault of ours or a finding");
     Ok(())
-}
-
-/// The program of all cells: a copy, so that building goes on beside a sweep, and a sweep that is resumed is one.
-fn program(home: &Path, resume: bool) -> Result<PathBuf> {
-    let copy = home.join("canned");
-    if resume && copy.exists() {
-        return Ok(copy);
-    }
-    run(&mut cargo(&["build", "-p", "fault-tests", "--bin", "canned", "--locked"]))?;
-    if home.exists() {
-        fs::remove_dir_all(home).with_context(|| format!("failed to clear {}", home.display()))?;
-    }
-    fs::create_dir_all(home).with_context(|| format!("failed to make {}", home.display()))?;
-    fs::copy(workspace_root().join("target/debug/canned"), &copy).context("failed to copy the scenarios' program")?;
-    Ok(copy)
 }
 
 /// Scenarios that the program has for all schedulers that were asked for.
@@ -149,38 +140,4 @@ fn chosen(program: &Path, options: &Scenarios) -> Result<Vec<String>> {
     }
     let wanted = |name: &&str| options.scenarios.is_empty() || options.scenarios.iter().any(|s| s == name);
     Ok(all.into_iter().filter(wanted).map(str::to_owned).collect())
-}
-
-/// Takes a cell's record, or runs it for one.
-fn cell(program: &Path, kernel: &Path, dir: &Path, [scenario, scheduler, topology]: [&String; 3]) -> Result<Cell> {
-    let record = match recorded(dir) {
-        Ok(record) => Ok(record),
-        Err(_) => {
-            if dir.exists() {
-                fs::remove_dir_all(dir).with_context(|| format!("failed to clear {}", dir.display()))?;
-            }
-            let output = Command::new(program)
-                .args([format!("--ktstr-test-fn={scenario}@{scheduler}"), format!("--ktstr-topo={topology}")])
-                .env("NEXTEST", "1")
-                .env("KTSTR_KERNEL", kernel)
-                .env("KTSTR_OVERCOMMIT", OVERCOMMIT)
-                .env("KTSTR_SIDECAR_DIR", dir)
-                .stdin(Stdio::null())
-                .output()
-                .context("failed to start the test")?;
-            let last = String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned();
-            recorded(dir).map_err(|why| format!("{why}: {last}"))
-        }
-    };
-    Ok(Cell { scenario: scenario.clone(), scheduler: scheduler.clone(), topology: topology.clone(), record })
-}
-
-/// The one record below a directory.
-fn recorded(dir: &Path) -> Result<SidecarRecord, String> {
-    let (found, damaged) = ktstr_sidecar::read_records(dir).map_err(|e| e.to_string())?;
-    match (<[SidecarRecord; 1]>::try_from(found), &damaged[..]) {
-        (Ok([record]), []) => Ok(record),
-        (Err(found), []) => Err(format!("{} records", found.len())),
-        (_, [file, ..]) => Err(format!("damaged record {file}")),
-    }
 }

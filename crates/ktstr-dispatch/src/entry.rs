@@ -76,9 +76,10 @@ pub struct KtstrTestEntry {
     pub post_vm: Option<PostVmFn>,
     /// Runs on the host after every machine, whatever became of it.
     pub post_vm_unconditional: Option<PostVmFn>,
-    /// A failure is run again with probes attached.
+    /// A failure is run again in a second machine, which is traced; whether it came again is said and recorded.
     pub auto_repro: bool,
-    /// The test passes when the reproduction succeeds.
+    /// The test passes when it fails and the second machine fails in the same way: by the same exit of the scheduler, or, without
+    /// one, by the same kind of check.
     pub expect_auto_repro: bool,
     /// Needs dedicated CPUs of the host.
     pub performance_mode: bool,
@@ -202,12 +203,7 @@ impl KtstrTestEntry {
     #[must_use]
     pub fn unsupported(&self) -> Vec<&'static str> {
         let mut names = self.deferred.to_vec();
-        let flags = [
-            (self.auto_repro, "auto_repro"),
-            (self.expect_auto_repro, "expect_auto_repro"),
-            (self.bpf_map_write, "bpf_map_write"),
-        ];
-        names.extend(flags.iter().filter(|(on, _)| *on).map(|(_, name)| *name));
+        names.extend(self.bpf_map_write.then_some("bpf_map_write"));
         names
     }
 }

@@ -27,6 +27,7 @@ pub mod post_vm;
 mod programs;
 mod record;
 mod registry;
+mod repro;
 mod resolve;
 mod run;
 mod schedulers;

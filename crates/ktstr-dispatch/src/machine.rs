@@ -26,7 +26,7 @@ use ktstr_vmm::initramfs::{BaseSpec, build_base_layer};
 use ktstr_vmm::{Accel, AccelChoice, Deadlines, Performance, Spoil, Vm, VmConfig, VmRun, choose_accel};
 use ktstr_wire::Nonce;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Seconds until the guest's hello; a stock kernel under emulation needs 3 to 6 (measured), more on a busy host.
 const BOOT_S: u64 = 60;
@@ -132,7 +132,9 @@ fn start(
     attempt.scheduler.clone_from(&cast.resolved);
     attempt.scheduler_args.clone_from(&cast.added_args);
     let expected = expected(entry, topology, &cast);
+    let building = Instant::now();
     let config = configure(entry, topology, settings, &kernel, cast, accel)?;
+    let build = building.elapsed();
     attempt.kernel = Some(kernel);
     let host_cpus = entry.cpu_budget.map(cpu_cap::confine).transpose()?;
     #[allow(clippy::cast_precision_loss)]
@@ -143,8 +145,10 @@ fn start(
     attempt.origin = (accel == Accel::Sim).then(|| origin(entry, topology, settings, &config));
     let exec = process_age();
     let mut run = Vm::new(config).run()?;
-    if let Some(exec) = exec.and_then(|age| u64::try_from(age.as_micros()).ok()) {
-        run.phases_us.insert("exec".into(), exec);
+    for (phase, took) in [("build", Some(build)), ("exec", exec)] {
+        if let Some(us) = took.and_then(|took| u64::try_from(took.as_micros()).ok()) {
+            run.phases_us.insert(phase.into(), us);
+        }
     }
     // Simulated CPUs do not share the host's.
     if let Some(cpus) = host_cpus.filter(|_| accel != Accel::Sim) {

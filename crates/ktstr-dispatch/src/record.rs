@@ -2,13 +2,15 @@
 
 use crate::entry::KtstrTestEntry;
 use crate::machine::Attempt;
+use crate::repro::Again;
 use crate::shape::kernel_lines;
 use anyhow::Result;
+use ktstr_kernel::commit_of_release;
 use ktstr_scenario::{dmesg, last_lines};
 use ktstr_sidecar::{Location, SidecarRecord, perfetto, record_dir, write_record, write_trace};
 use ktstr_topology::Topology;
 use ktstr_verdict::{AssertResult, Decision, Verdict};
-use ktstr_wire::{Message, When};
+use ktstr_wire::{Message, SchedulerSeen, When};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -26,6 +28,8 @@ pub struct Outline<'a> {
     pub preset: Option<&'static str>,
     /// How far the attempt got.
     pub attempt: &'a Attempt,
+    /// The second machine, where its failure was run again.
+    pub again: Option<&'a Again>,
     /// What came out of it.
     pub result: &'a Result<AssertResult>,
     /// What was made of that.
@@ -43,6 +47,8 @@ pub struct Written {
     pub record: Option<PathBuf>,
     /// What the CPUs did, where there is a trace of it.
     pub trace: Option<PathBuf>,
+    /// What they did in the second machine.
+    pub repro_trace: Option<PathBuf>,
 }
 
 /// The record of a run, written with the trace beside it. What cannot be written is said, and the verdict stands without it.
@@ -73,26 +79,46 @@ fn place(outline: &Outline<'_>, record: &mut SidecarRecord, written: &mut Writte
     // Where the record found its place; it names a trace once there is one.
     let dir = path.parent().map(Path::to_owned).unwrap_or_default();
     written.record = Some(path);
-    match write_trace(&dir, record, trace_of(outline).as_deref()) {
-        Ok(None) => return Ok(()),
-        Ok(trace) => written.trace = trace,
-        Err(e) => {
-            eprintln!("ktstr: WARNING: the trace is missing, the verdict stands: {e:#}");
-            return Ok(());
-        }
+    let again = outline.again.and_then(|again| trace_in(&again.attempt));
+    written.trace = store(&dir, &record.trace_name(), trace_of(outline).as_deref());
+    written.repro_trace = store(&dir, &record.repro_trace_name(), again.as_deref());
+    if written.trace.is_none() && written.repro_trace.is_none() {
+        return Ok(());
     }
-    record.trace = Some(record.trace_name());
-    write_record(&dir, record)?;
+    let nameless = record.clone();
+    record.trace = written.trace.as_ref().map(|_| nameless.trace_name());
+    if let Some(repro) = &mut record.repro {
+        repro.trace = written.repro_trace.as_ref().map(|_| nameless.repro_trace_name());
+    }
+    if let Err(e) = write_record(&dir, record) {
+        // The first one is there, and names no trace.
+        *record = nameless;
+        eprintln!(
+            "ktstr: WARNING: the record is there and does not name its trace {}, the verdict stands: {e:#}",
+            record.trace_name()
+        );
+    }
     Ok(())
+}
+
+/// Writes a trace, or removes an earlier run's; what cannot be written is said.
+fn store(dir: &Path, name: &str, trace: Option<&[u8]>) -> Option<PathBuf> {
+    write_trace(dir, name, trace).unwrap_or_else(|e| {
+        eprintln!("ktstr: WARNING: the trace is missing, the verdict stands: {e:#}");
+        None
+    })
 }
 
 /// The trace of a run that failed, or whose test asks for it.
 fn trace_of(o: &Outline<'_>) -> Option<Vec<u8>> {
-    let run = o.attempt.run.as_ref()?;
     let wanted = o.entry.wprof || matches!(o.decision.verdict(), Verdict::Fail | Verdict::Inconclusive);
+    wanted.then(|| trace_in(o.attempt)).flatten()
+}
+
+fn trace_in(attempt: &Attempt) -> Option<Vec<u8>> {
     let mut release = "";
     let mut parts = Vec::new();
-    for (_, message) in run.transcript.messages().iter().filter(|_| wanted) {
+    for (_, message) in attempt.run.as_ref()?.transcript.messages() {
         match message {
             Message::Hello(hello) => release = &hello.release,
             Message::Trace(part) => parts.push(part),
@@ -127,6 +153,7 @@ fn record_of(o: &Outline<'_>) -> SidecarRecord {
     } else if own_target_dir().is_none() {
         record.run_source = "archive".to_owned();
     }
+    record.repro = o.again.map(|again| again.repro.clone());
     record.project_commit = commit();
     record.host_kernel = Some(rustix::system::uname().release().to_string_lossy().into_owned());
     record.host_cpu = host_cpu();
@@ -153,6 +180,7 @@ fn add_attempt(record: &mut SidecarRecord, attempt: &Attempt, verdict: Verdict) 
     if let Some(kernel) = &attempt.kernel {
         record.kernel_label = Some(kernel.label.clone());
         record.kernel_version.clone_from(&kernel.version);
+        record.kernel_commit.clone_from(&kernel.commit);
     }
     if let Some(accel) = &attempt.accel {
         record.accelerator = Some(accel.accel.to_string());
@@ -194,26 +222,45 @@ fn add_attempt(record: &mut SidecarRecord, attempt: &Attempt, verdict: Verdict) 
         match message {
             Message::Hello(hello) => {
                 record.kernel_release = Some(hello.release.clone());
+                if record.kernel_commit.is_none() {
+                    record.kernel_commit = commit_of_release(&hello.release).map(str::to_owned);
+                }
                 record.topology_read_back = Some(hello.read_back.clone());
             }
-            Message::Scheduler(seen) => match seen.when {
-                When::Attach => {
-                    record.attached_at_start = seen.state == "enabled";
-                    record.scheduler_ops.clone_from(&seen.ops);
+            Message::Scheduler(seen) => {
+                add_programs(record, seen);
+                match seen.when {
+                    When::Attach => {
+                        record.attached_at_start = seen.state == "enabled";
+                        record.scheduler_ops.clone_from(&seen.ops);
+                    }
+                    When::Detach => {
+                        record.attached_at_end = seen.state == "enabled";
+                        record.sched_ext_events.clone_from(&seen.events);
+                        record.exit_info.clone_from(&seen.exit_info);
+                    }
+                    When::Stopped | When::Leaving | When::Left | When::Joined => {}
                 }
-                When::Detach => {
-                    record.attached_at_end = seen.state == "enabled";
-                    record.sched_ext_events.clone_from(&seen.events);
-                    record.exit_info.clone_from(&seen.exit_info);
-                }
-                When::Stopped | When::Leaving | When::Left | When::Joined => {}
-            },
+            }
             Message::SchedulerLog(line) => record.scheduler_log.push(line.clone()),
             _ => {}
         }
     }
     let surplus = record.scheduler_log.len().saturating_sub(TAIL_LINES);
     record.scheduler_log.drain(..surplus);
+}
+
+/// A scheduler's programs are verified once, and have been called as often as the last look at them says.
+fn add_programs(record: &mut SidecarRecord, seen: &SchedulerSeen) {
+    for (name, program) in &seen.programs {
+        let most = record.verifier_instructions.entry(name.clone()).or_default();
+        *most = program.verified_insns.max(*most);
+        if matches!(seen.when, When::Leaving | When::Detach) && program.calls > 0 {
+            let callback = record.callback_profile.entry(name.clone()).or_default();
+            callback.calls += program.calls;
+            callback.ns += program.ns;
+        }
+    }
 }
 
 /// The target directory this binary lies in (`…/target/PROFILE/deps/BINARY`), else `target` here.

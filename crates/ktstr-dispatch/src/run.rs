@@ -7,7 +7,7 @@ use crate::machine::{Attempt, declared_topology, run_in_machine};
 use crate::names::TestName;
 use crate::post_vm::{self, VmResult};
 use crate::record::{Outline, Written, write};
-use crate::{host_only, registry, verifier};
+use crate::{host_only, registry, repro, verifier};
 use ktstr_scenario::panic_text;
 use ktstr_sidecar::{Files, SidecarRecord, failure_text};
 use ktstr_topology::{Topology, preset};
@@ -117,6 +117,9 @@ fn conclude(request: &Request, settings: &Settings) -> Decision {
     };
     let vm = VmResult::of(request.entry, &request.topology, &attempt, &result);
     let result = post_vm::check(request.entry, policy, vm, result);
+    let verdict = final_outcome(&result, policy).verdict();
+    let again = repro::again(request.entry, &request.topology, settings, &attempt, verdict);
+    let result = repro::settle(request.entry, result, again.as_ref().map(|again| &again.repro));
     let decision = final_outcome(&result, policy);
     report(request, &attempt, &result, settings);
     let outline = Outline {
@@ -124,6 +127,7 @@ fn conclude(request: &Request, settings: &Settings) -> Decision {
         topology: &request.topology,
         preset: request.preset,
         attempt: &attempt,
+        again: again.as_ref(),
         result: &result,
         decision: &decision,
         started,
@@ -216,7 +220,11 @@ fn report(request: &Request, attempt: &Attempt, result: &anyhow::Result<AssertRe
 
 /// The verdict with its reasons and evidence, and the files.
 fn conclusion(record: &SidecarRecord, written: &Written, decision: &Decision) {
-    let files = Files { record: written.record.as_deref(), trace: written.trace.as_deref() };
+    let files = Files {
+        record: written.record.as_deref(),
+        trace: written.trace.as_deref(),
+        repro_trace: written.repro_trace.as_deref(),
+    };
     let verdict = decision.verdict();
     if matches!(verdict, Verdict::Fail | Verdict::Inconclusive) {
         eprint!("{}", failure_text(record, files));
@@ -227,7 +235,9 @@ fn conclusion(record: &SidecarRecord, written: &Written, decision: &Decision) {
     } else {
         eprintln!("ktstr: {verdict}: {}", decision.message());
     }
-    for (what, path) in [("record", files.record), ("trace", files.trace)] {
+    for (what, path) in
+        [("record", files.record), ("trace", files.trace), ("trace of the second machine", files.repro_trace)]
+    {
         if let Some(path) = path {
             eprintln!("ktstr: {what}: {}", path.display());
         }

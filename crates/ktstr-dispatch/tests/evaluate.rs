@@ -39,6 +39,7 @@ fn seen(when: When, state: &str, ops: Option<&str>, process: ProcessSeen) -> Sch
         process,
         exit_info: None,
         events: BTreeMap::new(),
+        programs: BTreeMap::new(),
     }
 }
 

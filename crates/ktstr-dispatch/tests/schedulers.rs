@@ -46,6 +46,7 @@ impl Guest {
             },
             exit_info: None,
             events: BTreeMap::new(),
+            programs: BTreeMap::new(),
             switches: Vec::new(),
         }
     }

@@ -3,11 +3,13 @@
 use crate::grace::Hurry;
 use crate::link::Link;
 use crate::params::{GuestParams, PARAMS_SCHEMA};
-use crate::trace::Trace;
+use crate::trace::{Trace, Tracing};
 use crate::{kmsg, mount, params, port, power, readback, reaper};
 use anyhow::{Context as _, Result, bail};
 use ktstr_scenario::chaos::Perturbers;
-use ktstr_scenario::{Ctx, CtxParams, SchedulerControl, TestBody, panic_text, profile, report};
+use ktstr_scenario::{
+    Attachable, Ctx, CtxParams, SchedulerControl, TestBody, count_calls, panic_text, profile, report,
+};
 use ktstr_topology::Topology;
 use ktstr_wire::{Hello, Message, Nonce, PanicReport, SCHEMA, Stage, TestReport};
 use std::path::{Path, PathBuf};
@@ -98,6 +100,10 @@ fn live(
     let mouth = Arc::clone(link);
     let say = move |message: Message| mouth.send(&message);
     let control = Arc::new(SchedulerControl::new(params.scheduler.clone(), params.staged.clone(), say));
+    // From before the scheduler is there until it has gone, so that the kernel's code is patched at no other time. Kept out of runs
+    // whose figures are the point, like the trace.
+    let programs = matches!(params.scheduler, Some(Attachable::Program(_))) || !params.staged.is_empty();
+    let _calls = (programs && params.trace != Tracing::Off).then(count_calls);
     control.begin().map_err(|e| (Stage::Scheduler, e))?;
     let trace = Trace::start(params);
     link.send(&Message::Phase("test".into()));

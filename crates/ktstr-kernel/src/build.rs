@@ -201,11 +201,26 @@ fn store(cache: &Cache, make: &Make, release: &str, image: &Path) -> Result<Cach
         schema: METADATA_SCHEMA,
         version: upstream(release),
         release: release.to_owned(),
+        commit: commit(&make.tree),
         source: format!("built in {}", make.tree.display()),
         ..Metadata::default()
     };
     publish_dir(&dest, || true, |dir| write_entry(dir, &bytes, config.as_bytes(), metadata))?;
     Ok(CacheEntry::read(&dest)?)
+}
+
+/// Short commit of a tree, with `-dirty`; none of a tree that only lies in somebody's repository.
+fn commit(tree: &Path) -> Option<String> {
+    let git = |words: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(tree).args(words).stdin(Stdio::null()).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    if Path::new(&git(&["rev-parse", "--show-toplevel"])?).canonicalize().ok()? != tree.canonicalize().ok()? {
+        return None;
+    }
+    let head = git(&["rev-parse", "--short=12", "HEAD"])?;
+    let dirty = git(&["status", "--porcelain", "--untracked-files=no"]).is_none_or(|changes| !changes.is_empty());
+    Some(if dirty { head + "-dirty" } else { head })
 }
 
 /// `6.18.15` of `6.18.15-00042-gdead`, `7.3-rc1` of `7.3.0-rc1+`.
@@ -224,6 +239,27 @@ fn upstream(release: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tree_has_its_own_commit_and_none_of_a_repository_around_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = |words: &[&str]| {
+            let ident = ["-c", "user.name=a", "-c", "user.email=a@b"];
+            let run = Command::new("git").arg("-C").arg(dir.path()).args(ident).args(words).output().unwrap();
+            assert!(run.status.success(), "{run:?}");
+        };
+        fs::write(dir.path().join("Makefile"), "1").unwrap();
+        assert_eq!(commit(dir.path()), None);
+        git(&["init", "-q"]);
+        git(&["add", "."]);
+        git(&["commit", "-q", "-m", "one"]);
+        let clean = commit(dir.path()).unwrap();
+        assert!(clean.len() == 12 && clean.bytes().all(|b| b.is_ascii_hexdigit()), "{clean}");
+        fs::write(dir.path().join("Makefile"), "2").unwrap();
+        assert_eq!(commit(dir.path()), Some(clean + "-dirty"));
+        fs::create_dir(dir.path().join("below")).unwrap();
+        assert_eq!(commit(&dir.path().join("below")), None);
+    }
 
     #[test]
     fn a_line_that_the_tree_does_not_take_is_named() {

@@ -25,6 +25,8 @@ pub struct FoundKernel {
     pub label: String,
     /// Upstream version.
     pub version: Option<String>,
+    /// The commit that it was built from, where its cache entry or its release says so.
+    pub commit: Option<String>,
     /// How it was found.
     pub source: String,
 }
@@ -110,6 +112,7 @@ fn from_entry(entry: &CacheEntry) -> Result<FoundKernel> {
         release: Some(meta.release.clone()),
         label: entry.label().to_owned(),
         version: Some(meta.version.clone()),
+        commit: meta.commit.clone().or_else(|| commit_of_release(&meta.release).map(str::to_owned)),
         source: "cache".to_owned(),
     })
 }
@@ -136,6 +139,7 @@ impl FoundKernel {
             .chain(release.as_ref().map(|r| format!("config-{r}")))
             .flat_map(|name| [dir.join(&name), path.join(&name)])
             .find(|p| p.is_file());
+        let commit = release.as_deref().and_then(commit_of_release).map(str::to_owned);
         Ok(Self {
             label: version.clone().unwrap_or_else(|| path_label(path)),
             image,
@@ -143,9 +147,26 @@ impl FoundKernel {
             config,
             release,
             version,
+            commit,
             source: "path".to_owned(),
         })
     }
+}
+
+/// The commit in a release that names it (kernel: scripts/setlocalversion): `1234567abcde` of `7.3.0-rc1-00042-g1234567abcde-dirty`,
+/// with its `-dirty`.
+#[must_use]
+pub fn commit_of_release(release: &str) -> Option<&str> {
+    let hex = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+    release.match_indices("-g").find_map(|(at, _)| {
+        let rest = &release[at + 2..];
+        let digits = rest.find(|c| !hex(c)).unwrap_or(rest.len());
+        let (commit, end) = rest.split_at(digits);
+        if !(7..=40).contains(&commit.len()) || end.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
+            return None;
+        }
+        Some(if end.starts_with("-dirty") { &rest[..digits + "-dirty".len()] } else { commit })
+    })
 }
 
 fn image_in(dir: &Path) -> Option<PathBuf> {
@@ -173,6 +194,16 @@ pub fn path_label(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_release_names_its_commit_or_none() {
+        assert_eq!(commit_of_release("7.3.0-rc1-00042-g1234567abcde"), Some("1234567abcde"));
+        assert_eq!(commit_of_release("7.3.0-g1234567abcde-dirty"), Some("1234567abcde-dirty"));
+        assert_eq!(commit_of_release("7.3.0-virtme-00042-g1234567abcde+"), Some("1234567abcde"));
+        for none in ["6.18.15+deb13-cloud-amd64", "6.1-gentoo", "6.1-gaffe", "6.1-g1234567abcdex", ""] {
+            assert_eq!(commit_of_release(none), None, "{none}");
+        }
+    }
 
     #[test]
     fn a_variable_that_names_nothing_is_an_error_and_not_a_skip() {

@@ -19,6 +19,7 @@ mod version;
 
 pub use accept::{check_kernel_specs, kernel_accepts};
 pub use build::{BuildError, build};
+pub use find::commit_of_release;
 pub use id::{GitRef, KernelId, KernelIdError};
 pub use label::{SanitizedKernelLabel, sanitize_kernel_label};
 pub use list::{KernelEntry, KernelListError, parse_kernel_list, write_kernel_list};

@@ -39,7 +39,7 @@ pub use report::{panic_text, report};
 pub use run::{execute_defs, execute_scenario, execute_steps};
 pub use scheduler::{
     Attachable, KernelSwitches, RunningScheduler, Scheduler, SchedulerControl, SchedulerLaunch, SchedulerSpec,
-    observe_idle,
+    count_calls, loaded_after, observe_idle,
 };
 pub use step::{Backdrop, HoldSpec, Op, Step};
 pub use words::last_lines;

@@ -1,5 +1,6 @@
 //! What a person reads of a run that did not pass: the check that tripped, then what is known of it, then where there is more.
 
+use crate::plain::plain;
 use crate::record::SidecarRecord;
 use ktstr_verdict::CgroupStats;
 use std::path::Path;
@@ -18,13 +19,16 @@ pub struct Files<'a> {
     pub record: Option<&'a Path>,
     /// Its trace, where there is one.
     pub trace: Option<&'a Path>,
+    /// The trace of the second machine, where there is one.
+    pub repro_trace: Option<&'a Path>,
 }
 
 /// The whole text, with a line's end behind each line.
 #[must_use]
 pub fn failure_text(record: &SidecarRecord, files: Files<'_>) -> String {
     let mut out = String::new();
-    for (i, line) in record.message.lines().enumerate() {
+    let message: String = plain(&record.message).collect();
+    for (i, line) in message.lines().enumerate() {
         let line = if i == 0 { format!("ktstr: {}: {line}", record.verdict()) } else { line.to_owned() };
         wrap(&mut out, &line);
     }
@@ -45,6 +49,12 @@ pub fn failure_text(record: &SidecarRecord, files: Files<'_>) -> String {
         Some(path) => out.push_str(&format!("ktstr: trace: {} (ui.perfetto.dev opens it)\n", path.display())),
         None if record.accelerator.is_some() => out.push_str("ktstr: trace: none came out of the machine\n"),
         None => {}
+    }
+    if let Some(repro) = &record.repro {
+        wrap(&mut out, &plain(&format!("ktstr: repro: {}", repro.message)).collect::<String>());
+    }
+    if let Some(path) = files.repro_trace {
+        out.push_str(&format!("ktstr: trace of the second machine: {}\n", path.display()));
     }
     if record.accelerator.is_some() {
         out.push_str(&format!("ktstr: shell: {}\n", shell(record)));
@@ -99,6 +109,7 @@ fn shell(record: &SidecarRecord) -> String {
 
 /// A line cut at the last column, indented by two.
 fn clipped(line: &str) -> String {
+    let line: String = plain(line).collect();
     let line = line.trim_end();
     if line.chars().count() + 2 <= WIDTH {
         return format!("  {line}\n");
@@ -187,7 +198,10 @@ mod tests {
     fn a_stuck_worker_is_told_from_the_check_to_the_shell() {
         let dir = Path::new("target/ktstr/6.18.15-0123456789ab");
         let (record, trace) = (dir.join("two_groups-00.ktstr.json"), dir.join("two_groups-00.wprof.pb"));
-        insta::assert_snapshot!(failure_text(&stuck(), Files { record: Some(&record), trace: Some(&trace) }));
+        insta::assert_snapshot!(failure_text(
+            &stuck(),
+            Files { record: Some(&record), trace: Some(&trace), ..Files::default() }
+        ));
     }
 
     #[test]
@@ -212,10 +226,12 @@ mod tests {
     #[test]
     fn nothing_but_paths_runs_past_the_last_column() {
         let mut record = stuck();
-        record.scheduler_log = (0..50).map(|i| format!("{i}: {}", "word ".repeat(40))).collect();
+        record.scheduler_log = (0..50).map(|i| format!("{i}: \u{1b}[34m{}\u{1b}[0m", "word ".repeat(40))).collect();
         record.phases[0].events = vec![record.phases[0].events[0].clone(); 100];
         let text = failure_text(&record, Files::default());
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        // A line that is cut would leave its colour on all that follows.
+        assert!(!text.contains('\u{1b}'), "{text}");
         assert!(text.lines().count() < 60, "{text}");
     }
 }

@@ -23,6 +23,18 @@ pub struct Callback {
     pub ns: u64,
 }
 
+/// A failure that was run again in a second machine (`auto_repro`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Repro {
+    /// It failed there in the same way.
+    pub same: bool,
+    /// What came of it, in words.
+    pub message: String,
+    /// Name of the file beside the record with what its CPUs did, a Perfetto trace.
+    pub trace: Option<String>,
+}
+
 /// Everything worth keeping of a run. The three verdict flags are set together, from one [`Verdict`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -62,7 +74,7 @@ pub struct SidecarRecord {
     pub kernel_version: Option<String>,
     /// Release of the kernel as the guest said it.
     pub kernel_release: Option<String>,
-    /// Commit the kernel was built from, where its package says so.
+    /// Commit the kernel was built from, with `-dirty`, where its cache entry or its release says so; those of distributions do not.
     pub kernel_commit: Option<String>,
     /// Accelerator.
     pub accelerator: Option<String>,
@@ -99,7 +111,7 @@ pub struct SidecarRecord {
     pub overcommit: f64,
     /// Name of the payload.
     pub payload: Option<String>,
-    /// Name of the work type, where the variant is one of a work type.
+    /// Name of the work type, for a variant that is one of a work type. No test can declare one yet: it holds the hash's place.
     pub work_type: Option<String>,
     /// Named figures.
     pub metrics: BTreeMap<String, f64>,
@@ -130,11 +142,14 @@ pub struct SidecarRecord {
     pub exit_info: Option<String>,
     /// Last lines of the scheduler.
     pub scheduler_log: Vec<String>,
-    /// Instructions the BPF verifier walked, by program of the scheduler.
+    /// Instructions the BPF verifier walked, by program of the schedulers that were attached.
     pub verifier_instructions: BTreeMap<String, u64>,
-    /// What the scheduler's callbacks cost, by name.
+    /// What each of those cost, by its name; where one was still attached when it was looked at, and not in performance mode, whose
+    /// runs nothing counts.
     pub callback_profile: BTreeMap<String, Callback>,
-    /// Microseconds of each phase.
+    /// Microseconds of each phase: `build` (the guest's files and parameters), `start` (on KVM of `create`, `load`, `vcpus`,
+    /// `entry`), `boot` (by the guest's clock `guest-kernel` until init, `guest-init` until hello), `attach`, `test`, `shutdown`,
+    /// `teardown`; `bye` and `total` count from the start, and `exec` is the age of the runner's process at it.
     pub phases_us: BTreeMap<String, u64>,
     /// Exits of the machine to this process, by reason, where this process is the monitor.
     pub exits: BTreeMap<String, u64>,
@@ -154,6 +169,9 @@ pub struct SidecarRecord {
     pub console_tail: String,
     /// Name of the file beside this one with what the CPUs did, a Perfetto trace.
     pub trace: Option<String>,
+    /// What came of the failure in a second machine, where the test asks for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repro: Option<Repro>,
     /// Start, seconds since 1970.
     pub started_unix_s: u64,
     /// Whole run, ms.
@@ -223,6 +241,12 @@ impl SidecarRecord {
     #[must_use]
     pub fn trace_name(&self) -> String {
         self.stem() + TRACE_SUFFIX
+    }
+
+    /// `{test}-{variant hash}.repro.wprof.pb`: the trace of the second machine.
+    #[must_use]
+    pub fn repro_trace_name(&self) -> String {
+        self.stem() + ".repro" + TRACE_SUFFIX
     }
 
     fn stem(&self) -> String {

@@ -110,6 +110,17 @@ pub struct SwitchSeen {
     pub seen: Option<String>,
 }
 
+/// A BPF program of a scheduler; of several with one name, what they have in common.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramSeen {
+    /// Instructions that the kernel's verifier went through.
+    pub verified_insns: u64,
+    /// Times it ran while that was counted.
+    pub calls: u64,
+    /// Nanoseconds that took.
+    pub ns: u64,
+}
+
 /// /sys/kernel/sched_ext at one instant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SchedulerSeen {
@@ -137,6 +148,9 @@ pub struct SchedulerSeen {
     /// For a scheduler of the kernel: its switches.
     #[serde(default)]
     pub switches: Vec<SwitchSeen>,
+    /// The BPF programs that came with it, by name, while it is attached.
+    #[serde(default)]
+    pub programs: BTreeMap<String, ProgramSeen>,
 }
 
 /// How far a guest got.

@@ -204,6 +204,26 @@ fn a_full_disk_under_the_record_leaves_the_verdict_alone() {
 }
 
 #[test]
+fn a_disk_that_is_full_after_the_trace_leaves_a_record_that_names_none() {
+    let dir = tempfile::tempdir().unwrap();
+    // Three files: the directory itself, the record, the trace. The record that names the trace is written beside the first.
+    let options = Some(c"nr_inodes=3");
+    let mounted = rustix::mount::mount("tmpfs", dir.path(), "tmpfs", rustix::mount::MountFlags::empty(), options);
+    assert!(mounted.is_ok(), "this test mounts a file system of its own and needs root");
+    let fails = fixture("fails", dir.path()).env_remove("KTSTR_RUN_EPOCH").output().unwrap();
+    let records = ktstr_sidecar::read_records(dir.path());
+    rustix::mount::unmount(dir.path(), rustix::mount::UnmountFlags::DETACH).unwrap();
+    let stderr = unwrapped(&fails.stderr);
+    assert_eq!(fails.status.code(), Some(1));
+    assert!(stderr.contains("the record is there and does not name its trace"), "{stderr}");
+    assert!(!stderr.contains("the record is missing"), "{stderr}");
+    let (records, damaged) = records.unwrap();
+    assert!(damaged.is_empty() && records.len() == 1 && records[0].trace.is_none(), "{damaged:?} {records:?}");
+    let said = |what: &str| stderr.lines().any(|line| line.trim_start().starts_with(what));
+    assert!(said("ktstr: record: ") && said("ktstr: trace: "), "{stderr}");
+}
+
+#[test]
 fn a_runner_that_is_killed_leaves_no_monitor_behind() {
     let dir = tempfile::tempdir().unwrap();
     let mut runner = fixture("hangs", dir.path()).stderr(Stdio::null()).spawn().unwrap();

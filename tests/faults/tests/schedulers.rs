@@ -43,6 +43,10 @@ fn a_plain_run_passes_and_its_record_says_that_cargo_built_the_scheduler() {
     assert_eq!(record.resolve_source.as_deref(), Some("build"));
     assert_eq!(record.scheduler_ops.as_deref(), Some("ktstr"));
     assert!(record.attached_at_start && record.attached_at_end);
+    let enqueue = record.verifier_instructions.get("ktstr_enqueue").copied();
+    assert!(enqueue.is_some_and(|n| n > 20), "{:?}", record.verifier_instructions);
+    let dispatch = record.callback_profile.get("ktstr_dispatch");
+    assert!(dispatch.is_some_and(|c| c.calls > 100 && c.ns > c.calls), "{:?}", record.callback_profile);
 }
 
 #[test]
@@ -68,6 +72,36 @@ fn a_scheduler_that_leaves_from_inside_the_kernel_is_caught_with_its_exit_kind()
 #[test]
 fn an_error_of_the_scheduler_is_caught_with_its_message() {
     caught("under_an_error", &["kernel: exit kind 1025 (scx_bpf_error): on purpose 42", "disabled (scx_bpf_error)"]);
+}
+
+#[test]
+fn a_failure_that_comes_again_in_a_second_machine_is_expected_and_leaves_that_machine_s_trace() {
+    let Some(found) = scx_ktstr_is_there().then(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = common::fixture("comes_again", dir.path());
+        let output = command.env("KTSTR_SCHEDULER_PROFILE", "dev").output().unwrap();
+        (dir, output)
+    }) else {
+        return;
+    };
+    let (dir, output) = found;
+    let stderr = common::unwrapped(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("reproduced as expected") && stderr.contains("on purpose 42"), "{stderr}");
+    let (records, _) = ktstr_sidecar::read_records(dir.path()).unwrap();
+    let repro = records[0].repro.as_ref().unwrap();
+    assert!(records[0].passed && repro.same, "{repro:?}");
+    let trace = repro.trace.as_ref().unwrap();
+    assert!(trace.ends_with(".repro.wprof.pb"), "{trace}");
+    assert!(std::fs::metadata(dir.path().join(trace)).unwrap().len() > 10_000);
+}
+
+#[test]
+fn a_failure_that_does_not_come_again_stays_one_and_says_so() {
+    let Some(run) = run("fails_once") else { return };
+    fails_with(&run, "the machine is the first");
+    assert!(run.stderr().contains("a second machine did not fail"), "{}", run.stderr());
+    assert!(run.records[0].repro.as_ref().is_some_and(|repro| !repro.same), "{:?}", run.records[0].repro);
 }
 
 #[test]

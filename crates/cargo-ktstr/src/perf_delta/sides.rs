@@ -46,17 +46,19 @@ pub fn run(wanted: &Wanted<'_>) -> Result<(PathBuf, PathBuf)> {
     if records.exists() {
         std::fs::remove_dir_all(&records).with_context(|| format!("failed to clear {}", records.display()))?;
     }
-    let top = git(Path::new("."), &["rev-parse", "--show-toplevel"])?;
     let here = Side {
         records: records.join("new"),
-        checkout: PathBuf::from(top.trim_end()),
+        checkout: std::env::current_dir().context("no working directory")?,
         target: None,
         scheduler: wanted.schedulers.get(1).cloned(),
     };
     let mut old = Side { records: records.join("old"), scheduler: wanted.schedulers.first().cloned(), ..here.clone() };
     let worktree = wanted.base.map(|base| Worktree::add(&here.checkout, &home.join("base"), base)).transpose()?;
     if let Some(worktree) = &worktree {
-        old.checkout.clone_from(&worktree.path);
+        // Where a person stands in a repository, below its top as well.
+        let below = git(&here.checkout, &["rev-parse", "--show-prefix"])?;
+        old.checkout = worktree.path.join(below.trim_end());
+        ensure!(old.checkout.is_dir(), "{} is not there at {}", below.trim_end(), wanted.base.unwrap_or_default());
         old.target = Some(home.join("base-target"));
     }
     let kernels = kernels::resolve(wanted.kernels)?;

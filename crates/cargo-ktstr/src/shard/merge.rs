@@ -133,9 +133,11 @@ fn write(into: &Path, plan: &Plan, joined: &Joined) -> Result<()> {
     std::fs::write(&mark, text).with_context(|| format!("failed to write {}", mark.display()))?;
     for (key, from, record) in joined.files() {
         let written = write_record(&into.join(place(key)), record)?;
-        if record.trace.is_some() {
-            // Its own name for it, and no path that a record might say.
-            let (from, to) = (from.with_file_name(record.trace_name()), written.with_file_name(record.trace_name()));
+        // Its own names for them, and no path that a record might say.
+        let second = record.repro.as_ref().and_then(|repro| repro.trace.as_ref());
+        let traces = [(record.trace.as_ref(), record.trace_name()), (second, record.repro_trace_name())];
+        for name in traces.into_iter().filter_map(|(there, name)| there.map(|_| name)) {
+            let (from, to) = (from.with_file_name(&name), written.with_file_name(&name));
             if let Err(e) = std::fs::copy(&from, &to) {
                 eprintln!("ktstr: WARNING: the trace {} did not come along: {e}", from.display());
             }

@@ -106,6 +106,7 @@ mod tests {
             process: ProcessSeen::Alive,
             exit_info: None,
             events: BTreeMap::new(),
+            programs: BTreeMap::new(),
         })
     }
 

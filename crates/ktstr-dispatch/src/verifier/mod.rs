@@ -3,7 +3,6 @@
 mod cell;
 mod collapse;
 mod gate;
-mod programs;
 mod run;
 mod workload;
 

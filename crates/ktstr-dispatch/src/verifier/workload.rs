@@ -1,8 +1,7 @@
 //! What runs in a cell's guest while the scheduler is attached: threads that run and sleep, and the question who ran them.
 
-use super::programs::verified_insns;
-use anyhow::Result;
-use ktstr_scenario::Ctx;
+use anyhow::{Result, ensure};
+use ktstr_scenario::{Ctx, loaded_after};
 use ktstr_verdict::{AssertResult, CheckKind, Detail, Outcome};
 use std::time::{Duration, Instant};
 
@@ -21,9 +20,11 @@ const SCHED_EXT: libc::c_int = 7;
 /// Counts what the verifier went through, then lets threads run; each must have been the scheduler's.
 pub fn exercise(ctx: &Ctx) -> Result<AssertResult> {
     let mut result = AssertResult::pass();
-    for (program, count) in verified_insns()? {
+    let programs = loaded_after(0)?;
+    ensure!(!programs.is_empty(), "the kernel has no BPF program loaded");
+    for (program, seen) in programs {
         #[allow(clippy::cast_precision_loss)]
-        result.metrics.insert(format!("{INSNS}{program}"), count as f64);
+        result.metrics.insert(format!("{INSNS}{program}"), seen.verified_insns as f64);
     }
     let until = Instant::now() + ctx.duration();
     let count = ctx.topology().total_cpus().saturating_mul(THREADS_PER_CPU);

@@ -170,6 +170,7 @@ pub(crate) mod tests {
         Metadata {
             schema: METADATA_SCHEMA,
             version: version.into(),
+            commit: None,
             release: format!("{version}-test"),
             sched_ext,
             source: "a test".into(),

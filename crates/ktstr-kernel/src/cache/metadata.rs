@@ -17,6 +17,9 @@ pub struct Metadata {
     pub release: String,
     /// Whether CONFIG_SCHED_CLASS_EXT is built in.
     pub sched_ext: bool,
+    /// The commit that it was built from, with `-dirty` when its tree differed from that; of a tree that git knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
     /// Where it came from, for people: a suite, or a local file.
     pub source: String,
     /// The configuration flags that decide what the kernel can do here; `y`, `m` or `n`.

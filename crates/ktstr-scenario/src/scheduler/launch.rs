@@ -2,6 +2,7 @@
 
 use super::exit::exit_info;
 use super::maps::{self, PinnedMap};
+use super::programs::{last_id, loaded_after};
 use super::sysctl;
 use super::sysfs::{SYSFS, observe, ops_match};
 use crate::children;
@@ -61,6 +62,8 @@ pub struct RunningScheduler {
     launch: SchedulerLaunch,
     root: PathBuf,
     before: SchedulerSeen,
+    /// The BPF program that was loaded last before it started.
+    program_before: u32,
     status: Option<ExitStatus>,
 }
 
@@ -82,6 +85,7 @@ impl RunningScheduler {
             bail!("sched_ext is `{}` before `{}` was launched: {:?}", before.state, launch.name, before.ops);
         }
         sysctl::write_all(Path::new("/proc/sys"), &launch.sysctls)?;
+        let program_before = last_id();
         let mut child = Command::new(&launch.binary)
             .args(launch.all_args()?)
             .stdin(Stdio::null())
@@ -103,7 +107,7 @@ impl RunningScheduler {
                 }
             });
         }
-        Ok(Self { child, launch: launch.clone(), root: root.to_owned(), before, status: None })
+        Ok(Self { child, launch: launch.clone(), root: root.to_owned(), before, program_before, status: None })
     }
 
     /// Waits as long as it makes progress: alive, and using CPU time.
@@ -127,7 +131,7 @@ impl RunningScheduler {
                 && let Some(ops) = &seen.ops
             {
                 self.check_attached(&seen, ops)?;
-                return Ok(seen);
+                return Ok(self.with_programs(seen));
             }
             // Read before the count, so a state of before the enable may stand beside a count of after it: a second look is not.
             if seen.state == "disabled"
@@ -198,6 +202,14 @@ impl RunningScheduler {
         }
         if seen.state != "enabled" && seen.enable_seq != self.before.enable_seq {
             seen.exit_info = exit_info();
+        }
+        self.with_programs(seen)
+    }
+
+    /// Adds what the kernel says of its programs while they are there; no verdict rests on that.
+    fn with_programs(&self, mut seen: SchedulerSeen) -> SchedulerSeen {
+        if seen.state == "enabled" {
+            seen.programs = loaded_after(self.program_before).unwrap_or_default();
         }
         seen
     }

@@ -31,6 +31,7 @@ pub(super) fn observe(root: &Path, when: When, process: ProcessSeen) -> Schedule
         exit_info: None,
         events: text("root/events").map_or_else(BTreeMap::new, |t| events(&t)),
         switches: Vec::new(),
+        programs: BTreeMap::new(),
     }
 }
 

@@ -154,6 +154,16 @@ fn facts(out: &mut String, record: &SidecarRecord, path: &Path, root: &Path) -> 
         _ => Ok(()),
     };
     fact("record", Some(&shown(path, root)))?;
+    fact("the failure, run again", record.repro.as_ref().map(|repro| repro.message.as_str()))?;
+    fact(
+        "trace of the second machine",
+        record
+            .repro
+            .as_ref()
+            .and_then(|repro| repro.trace.as_ref())
+            .map(|name| shown(&path.with_file_name(name), root))
+            .as_deref(),
+    )?;
     fact(
         "trace, for ui.perfetto.dev",
         record.trace.as_ref().map(|name| shown(&path.with_file_name(name), root)).as_deref(),

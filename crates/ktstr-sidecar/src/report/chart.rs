@@ -69,23 +69,25 @@ pub fn history<'a>(out: &mut String, runs: impl Iterator<Item = &'a Run> + Clone
 /// The phases of one run, to scale, with their names below.
 #[allow(clippy::cast_precision_loss)]
 pub fn phases(out: &mut String, phases_us: &std::collections::BTreeMap<String, u64>) -> Result {
-    const ORDER: [&str; 6] = ["start", "boot", "attach", "test", "shutdown", "teardown"];
-    let present: Vec<(&str, u64)> = ORDER.iter().filter_map(|n| Some((*n, *phases_us.get(*n)?))).collect();
-    let total: u64 = present.iter().map(|p| p.1).sum();
+    // Each has its own colour, whichever others a run got to.
+    const ORDER: [(&str, u8); 7] =
+        [("build", 6), ("start", 0), ("boot", 1), ("attach", 2), ("test", 3), ("shutdown", 4), ("teardown", 5)];
+    let present: Vec<(&str, u8, u64)> = ORDER.iter().filter_map(|(n, c)| Some((*n, *c, *phases_us.get(*n)?))).collect();
+    let total: u64 = present.iter().map(|p| p.2).sum();
     if total == 0 {
         return Ok(());
     }
     out.write_str("<figure class=\"phases\"><svg width=\"100%\" height=\"14\" role=\"img\" aria-label=\"phases of the run, to scale\">")?;
     let mut at = 0.0;
-    for (i, (_, us)) in present.iter().enumerate() {
+    for (_, colour, us) in &present {
         let share = *us as f64 / total as f64 * 100.0;
-        write!(out, "<rect class=\"ph{i}\" x=\"{at:.2}%\" y=\"0\" width=\"{share:.2}%\" height=\"14\"/>")?;
+        write!(out, "<rect class=\"ph{colour}\" x=\"{at:.2}%\" y=\"0\" width=\"{share:.2}%\" height=\"14\"/>")?;
         at += share;
     }
     out.write_str("</svg><figcaption>")?;
-    for (i, (name, us)) in present.iter().enumerate() {
+    for (name, colour, us) in &present {
         let took = number(*us as f64, "µs");
-        write!(out, "<span><i class=\"ph{i}\"></i>{name} {took}</span> ")?;
+        write!(out, "<span><i class=\"ph{colour}\"></i>{name} {took}</span> ")?;
     }
     out.write_str("</figcaption></figure>")
 }

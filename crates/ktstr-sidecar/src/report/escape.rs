@@ -1,44 +1,25 @@
 //! What records say is hostile input: here it becomes text and stays text.
 
-use std::fmt;
+use crate::plain::plain;
+use std::fmt::{self, Write as _};
 
 /// Text of a record, shown as text inside an element or a quoted attribute.
 pub struct Text<'a>(pub &'a str);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut chars = self.0.chars();
-        while let Some(c) = chars.next() {
+        for c in plain(self.0) {
             match c {
                 '&' => f.write_str("&amp;")?,
                 '<' => f.write_str("&lt;")?,
                 '>' => f.write_str("&gt;")?,
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
-                '\n' | '\t' => write!(f, "{c}")?,
-                '\u{1b}' => skip_colour(&mut chars),
-                c if c.is_control() => {}
-                // They turn text around, so that it reads as what it is not.
-                '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => f.write_str("\u{fffd}")?,
-                c => write!(f, "{c}")?,
+                c => f.write_char(c)?,
             }
         }
         Ok(())
     }
-}
-
-/// A terminal's sequence, `ESC [ … letter`, is left out as a whole.
-fn skip_colour(chars: &mut std::str::Chars<'_>) {
-    let mut ahead = chars.clone();
-    if ahead.next() != Some('[') {
-        return;
-    }
-    for c in ahead.by_ref() {
-        if !matches!(c, '0'..='9' | ';' | '?') {
-            break;
-        }
-    }
-    *chars = ahead;
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! What the kernel's verifier went through, asked of the kernel itself (bpf(2)).
+//! What the kernel knows of the BPF programs in it: what its verifier went through, and what their calls cost (bpf(2)).
 
 use anyhow::{Result, bail};
+use ktstr_wire::ProgramSeen;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
@@ -9,6 +10,10 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 const PROG_GET_NEXT_ID: libc::c_long = 11;
 const PROG_GET_FD_BY_ID: libc::c_long = 13;
 const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+/// Since Linux 5.8.
+const ENABLE_STATS: libc::c_long = 32;
+/// Its only kind (`enum bpf_stats_type`).
+const BPF_STATS_RUN_TIME: u32 = 0;
 
 /// `struct bpf_prog_info` up to and with `verified_insns` (Linux 5.16); the kernel fills as much as is asked for.
 #[repr(C)]
@@ -38,19 +43,21 @@ struct ProgInfo {
     line_info_sizes: [u32; 3],
     nr_prog_tags: u32,
     prog_tags: u64,
-    run: [u64; 3],
+    run_time_ns: u64,
+    run_cnt: u64,
+    recursion_misses: u64,
     verified_insns: u32,
     _pad: u32,
 }
 
-/// Instructions verified for each program that is loaded, by name; of programs with the same name (the kernel keeps 15
-/// characters) the most.
+/// What the kernel says of each program that was loaded after the one with this id, by name (the kernel keeps 15 characters): of
+/// those with one name the most instructions, and all calls.
 ///
 /// # Errors
-/// A kernel that does not answer, or has no program loaded.
-pub fn verified_insns() -> Result<BTreeMap<String, u64>> {
-    let mut all = BTreeMap::new();
-    let mut id = 0;
+/// A kernel that does not answer.
+pub fn loaded_after(id: u32) -> Result<BTreeMap<String, ProgramSeen>> {
+    let mut all: BTreeMap<String, ProgramSeen> = BTreeMap::new();
+    let mut id = id;
     while let Some(next) = next_id(id)? {
         id = next;
         // One that went in between is no longer of interest.
@@ -59,13 +66,30 @@ pub fn verified_insns() -> Result<BTreeMap<String, u64>> {
         let end = info.name.iter().position(|b| *b == 0).unwrap_or(info.name.len());
         let name = String::from_utf8_lossy(&info.name[..end]).into_owned();
         let name = if name.is_empty() { format!("program {id}") } else { name };
-        let most = all.entry(name).or_insert(0);
-        *most = u64::from(info.verified_insns).max(*most);
-    }
-    if all.is_empty() {
-        bail!("the kernel has no BPF program loaded");
+        let seen = all.entry(name).or_default();
+        seen.verified_insns = u64::from(info.verified_insns).max(seen.verified_insns);
+        seen.calls += info.run_cnt;
+        seen.ns += info.run_time_ns;
     }
     Ok(all)
+}
+
+/// The id of the program that was loaded last; 0 where there is none, or the kernel does not say.
+pub fn last_id() -> u32 {
+    let mut last = 0;
+    while let Ok(Some(id)) = next_id(last) {
+        last = id;
+    }
+    last
+}
+
+/// Has the kernel count the calls of all programs and the time they take, until the answer is dropped; `None` where it does not.
+#[must_use]
+pub fn count_calls() -> Option<OwnedFd> {
+    let mut attributes = [BPF_STATS_RUN_TIME];
+    let fd = bpf(ENABLE_STATS, &mut attributes).ok()?;
+    // SAFETY: the call returned a new descriptor that nobody else has.
+    Some(unsafe { OwnedFd::from_raw_fd(RawFd::try_from(fd).ok()?) })
 }
 
 fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<libc::c_long> {
@@ -123,6 +147,7 @@ mod tests {
         assert_eq!(offset_of!(ProgInfo, ksyms), 112);
         assert_eq!(offset_of!(ProgInfo, btf_id), 128);
         assert_eq!(offset_of!(ProgInfo, prog_tags), 184);
+        assert_eq!(offset_of!(ProgInfo, run_time_ns), 192);
         assert_eq!(offset_of!(ProgInfo, verified_insns), 216);
     }
 }
