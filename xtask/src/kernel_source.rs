@@ -7,14 +7,9 @@ use anyhow::{Context as _, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What a tiny kernel lacks for a machine of the harness, which mounts proc, sysfs, devtmpfs, tmpfs and cgroup2, and talks over
-/// a serial port.
-const FRAGMENT: &str = "CONFIG_64BIT=y\nCONFIG_SMP=y\nCONFIG_PRINTK=y\nCONFIG_TTY=y\nCONFIG_SERIAL_8250=y\n\
-    CONFIG_SERIAL_8250_CONSOLE=y\nCONFIG_BLK_DEV_INITRD=y\nCONFIG_BINFMT_ELF=y\nCONFIG_BINFMT_SCRIPT=y\nCONFIG_PROC_FS=y\n\
-    CONFIG_SYSFS=y\nCONFIG_DEVTMPFS=y\nCONFIG_SHMEM=y\nCONFIG_TMPFS=y\nCONFIG_CGROUPS=y\nCONFIG_CPUSETS=y\nCONFIG_CGROUP_SCHED=y\n\
-    CONFIG_FUTEX=y\nCONFIG_EPOLL=y\nCONFIG_EVENTFD=y\nCONFIG_POSIX_TIMERS=y\nCONFIG_HIGH_RES_TIMERS=y\nCONFIG_MULTIUSER=y\n\
-    CONFIG_NET=y\nCONFIG_UNIX=y\nCONFIG_INET=y\nCONFIG_PCI=y\nCONFIG_ACPI=y\nCONFIG_PVH=y\nCONFIG_SCHED_MC=y\nCONFIG_NUMA=y\n\
-    CONFIG_DEVPORT=y\nCONFIG_SYSCTL=y\n";
+/// What a tiny kernel lacks for a machine of the harness, which mounts proc, sysfs, devtmpfs, tmpfs, debugfs and cgroup2, talks
+/// over a serial port, and attaches schedulers.
+const FRAGMENT: &str = include_str!("kernel_source.config");
 
 /// Where the tree comes from.
 #[derive(clap::Args)]
@@ -24,7 +19,7 @@ pub struct KernelSource {
     tree: Option<PathBuf>,
 }
 
-/// Builds the tree with a tiny configuration, boots it, and asks it for its release.
+/// Builds the tree with a tiny configuration, boots it, asks it for its release, and runs a test on it.
 pub fn kernel_source(options: &KernelSource) -> Result<()> {
     let dir = workspace_root().join("target/kernel-source");
     std::fs::create_dir_all(&dir)?;
@@ -45,8 +40,14 @@ pub fn kernel_source(options: &KernelSource) -> Result<()> {
     let entry = String::from_utf8(output.stdout)?;
     let entry = entry.trim();
     say(&format!("built: {entry}"));
-    let mut shell = cargo(&["run", "--quiet", "--locked", "--package", "cargo-ktstr", "--", "ktstr", "shell"]);
-    run(shell.args(["--exec", "uname -r", "--kernel", entry]))
+    let ktstr = |words: &[&str]| {
+        let mut command = cargo(&["run", "--quiet", "--locked", "--package", "cargo-ktstr", "--", "ktstr"]);
+        run(command.args(words))
+    };
+    ktstr(&["shell", "--exec", "uname -r; cat /sys/kernel/sched_ext/state", "--kernel", entry])?;
+    // Under the kernel's own scheduler, and under a published one where it is installed.
+    ktstr(&["test", "--no-skip-mode", "--kernel", entry, "--", "-p", "first-test", "-E", "test(=ktstr/steady_eevdf)"])?;
+    ktstr(&["test", "--kernel", entry, "--", "-p", "first-test", "-E", "test(=ktstr/steady_bpfland)"])
 }
 
 /// The newest source package, unpacked once.
