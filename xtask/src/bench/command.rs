@@ -75,7 +75,7 @@ fn beside_nextest(program: &Path, pairs: u8) -> Result<f64> {
     Ok(ratio)
 }
 
-/// Filters for the first tests of the examples that boot a machine, a small one.
+/// Filters for those tests of the examples that boot a machine, the smallest.
 fn first_tests(kernel: &Path) -> Result<Vec<String>> {
     let mut list = cargo(&["nextest", "list", "--run-ignored", "all", "--message-format", "json", "--cargo-quiet"]);
     list.args(["-E", "package(first-test) + package(ab-against-eevdf) + package(payload)"]);
@@ -89,12 +89,19 @@ fn first_tests(kernel: &Path) -> Result<Vec<String>> {
             .filter(|(_, case)| case["filter-match"]["status"] == "matches")
             .map(move |(name, _)| (id.clone(), name.clone()))
     });
-    let small = |name: &str| name.rsplit('/').next().is_some_and(|preset| preset.starts_with("4cpu-"));
-    let machines = ids.filter(|(_, name)| name.starts_with("ktstr/") || name.starts_with("gauntlet/") && small(name));
+    let mut machines: Vec<(String, String)> =
+        ids.filter(|(_, name)| name.starts_with("ktstr/") || name.starts_with("gauntlet/")).collect();
+    machines.sort_by_key(|(_, name)| cpus(name));
     let chosen: Vec<String> =
-        machines.take(TESTS).map(|(id, name)| format!("(binary_id(={id}) & test(={name}))")).collect();
+        machines.into_iter().take(TESTS).map(|(id, name)| format!("(binary_id(={id}) & test(={name}))")).collect();
     ensure!(chosen.len() == TESTS, "the examples have {} such tests, not {TESTS}", chosen.len());
     Ok(chosen)
+}
+
+/// Of the preset that a name ends in (`4cpu-1llc-nosmt`); declared machines come first.
+fn cpus(name: &str) -> u32 {
+    let preset = name.strip_prefix("gauntlet/").and_then(|rest| rest.rsplit('/').next());
+    preset.and_then(|preset| preset.split_once("cpu")?.0.parse().ok()).unwrap_or(0)
 }
 
 fn seconds(command: &mut process::Command) -> Result<f64> {
