@@ -52,7 +52,7 @@ pub fn manifests() -> Result<()> {
             let jobs = plan(&dir, "slurm", "shards.sbatch")?;
             run(Command::new("sbatch").arg("--test-only").arg(&jobs))?;
             let endless = dir.join("endless.sbatch");
-            std::fs::write(&endless, std::fs::read_to_string(&jobs)?.replace("--array=0-", "--array=0-99"))?;
+            std::fs::write(&endless, std::fs::read_to_string(&jobs)?.replace("--array=0-", "--array=0-9999"))?;
             ensure!(run(Command::new("sbatch").arg("--test-only").arg(endless)).is_err(), "it takes any array");
             Ok(())
         });
