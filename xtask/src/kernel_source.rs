@@ -7,14 +7,11 @@ use anyhow::{Context as _, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What a tiny kernel lacks for a machine of the harness, which mounts proc, sysfs, devtmpfs, tmpfs and cgroup2, and talks over
-/// a serial port.
-const FRAGMENT: &str = "CONFIG_64BIT=y\nCONFIG_SMP=y\nCONFIG_PRINTK=y\nCONFIG_TTY=y\nCONFIG_SERIAL_8250=y\n\
-    CONFIG_SERIAL_8250_CONSOLE=y\nCONFIG_BLK_DEV_INITRD=y\nCONFIG_BINFMT_ELF=y\nCONFIG_BINFMT_SCRIPT=y\nCONFIG_PROC_FS=y\n\
-    CONFIG_SYSFS=y\nCONFIG_DEVTMPFS=y\nCONFIG_SHMEM=y\nCONFIG_TMPFS=y\nCONFIG_CGROUPS=y\nCONFIG_CPUSETS=y\nCONFIG_CGROUP_SCHED=y\n\
-    CONFIG_FUTEX=y\nCONFIG_EPOLL=y\nCONFIG_EVENTFD=y\nCONFIG_POSIX_TIMERS=y\nCONFIG_HIGH_RES_TIMERS=y\nCONFIG_MULTIUSER=y\n\
-    CONFIG_NET=y\nCONFIG_UNIX=y\nCONFIG_INET=y\nCONFIG_PCI=y\nCONFIG_ACPI=y\nCONFIG_PVH=y\nCONFIG_SCHED_MC=y\nCONFIG_NUMA=y\n\
-    CONFIG_DEVPORT=y\nCONFIG_SYSCTL=y\n";
+/// What a tiny kernel lacks for a machine of the harness, which mounts proc, sysfs, devtmpfs, tmpfs and cgroup2 and talks over a
+/// serial port; and what it need not have.
+const FRAGMENT: &str = include_str!("kernel_source.config");
+/// What it lacks for schedulers: BPF, and types that come from debugging information, which makes the build several times as long.
+const SCHED_EXT: &str = include_str!("kernel_source_sched_ext.config");
 
 /// Where the tree comes from.
 #[derive(clap::Args)]
@@ -22,9 +19,12 @@ pub struct KernelSource {
     /// A tree that is here; without one the newest linux-source package of this machine's apt is unpacked below target
     #[arg(long, value_name = "DIR")]
     tree: Option<PathBuf>,
+    /// Without sched_ext, in a fraction of the time
+    #[arg(long)]
+    without_sched_ext: bool,
 }
 
-/// Builds the tree with a tiny configuration, boots it, and asks it for its release.
+/// Builds the tree with a tiny configuration, boots it, asks it for its release, and runs a test on it.
 pub fn kernel_source(options: &KernelSource) -> Result<()> {
     let dir = workspace_root().join("target/kernel-source");
     std::fs::create_dir_all(&dir)?;
@@ -33,7 +33,8 @@ pub fn kernel_source(options: &KernelSource) -> Result<()> {
         None => unpacked(&dir)?,
     };
     let fragment = dir.join("tiny.config");
-    std::fs::write(&fragment, FRAGMENT)?;
+    let sched_ext = if options.without_sched_ext { "" } else { SCHED_EXT };
+    std::fs::write(&fragment, format!("{FRAGMENT}{sched_ext}"))?;
     if !tree.join(".config").exists() {
         run(Command::new("make").arg("-C").arg(&tree).arg("tinyconfig"))?;
     }
@@ -45,8 +46,18 @@ pub fn kernel_source(options: &KernelSource) -> Result<()> {
     let entry = String::from_utf8(output.stdout)?;
     let entry = entry.trim();
     say(&format!("built: {entry}"));
-    let mut shell = cargo(&["run", "--quiet", "--locked", "--package", "cargo-ktstr", "--", "ktstr", "shell"]);
-    run(shell.args(["--exec", "uname -r", "--kernel", entry]))
+    let ktstr = |words: &[&str]| {
+        let mut command = cargo(&["run", "--quiet", "--locked", "--package", "cargo-ktstr", "--", "ktstr"]);
+        run(command.args(words))
+    };
+    ktstr(&["shell", "--exec", "uname -r; cat /sys/devices/system/cpu/online", "--kernel", entry])?;
+    let test = |name: &str| ktstr(&["test", "--no-skip-mode", "--kernel", entry, "--", "-p", "first-test", "-E", name]);
+    test("test(=ktstr/steady_eevdf)")?;
+    if options.without_sched_ext {
+        return Ok(());
+    }
+    // A published scheduler, which must be installed.
+    test("test(=ktstr/steady_bpfland)")
 }
 
 /// The newest source package, unpacked once.

@@ -1,11 +1,11 @@
 //! `cargo xtask manifests`: what `shard plan` writes, and the workflows of docs/ci.md, against the engines' published schemas.
 //!
 //! Both schemas come inside packages of validators: GitHub's workflow schema (from schemastore) in check-jsonschema, and
-//! Kubernetes' Job (from its `OpenAPI` description) in kubernetes-validate. Slurm publishes none: a unit test holds its directives
-//! against the documented list.
+//! Kubernetes' Job (from its `OpenAPI` description) in kubernetes-validate. Slurm publishes none: where a
+//! cluster answers (one node on this machine will do) `sbatch --test-only` says what it thinks of the job array.
 
 use crate::setup::run_python_setup;
-use crate::step::{Steps, cargo, run, workspace_root};
+use crate::step::{Steps, cargo, run, say, workspace_root};
 use anyhow::{Context as _, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -47,6 +47,18 @@ pub fn manifests() -> Result<()> {
         let job = plan(&dir, "kubernetes", "shards.yaml")?;
         run(Command::new(venv.join("bin/kubernetes-validate")).arg("--strict").arg(job))
     });
+    if Command::new("sinfo").output().is_ok_and(|o| o.status.success()) {
+        steps.step("Slurm: a job array", || {
+            let jobs = plan(&dir, "slurm", "shards.sbatch")?;
+            run(Command::new("sbatch").arg("--test-only").arg(&jobs))?;
+            let endless = dir.join("endless.sbatch");
+            std::fs::write(&endless, std::fs::read_to_string(&jobs)?.replace("--array=0-", "--array=0-9999"))?;
+            ensure!(run(Command::new("sbatch").arg("--test-only").arg(endless)).is_err(), "it takes any array");
+            Ok(())
+        });
+    } else {
+        say("Slurm: no cluster answers here, so its job array is not looked at");
+    }
     steps.step("a broken manifest is refused", || {
         let bad = dir.join("bad.yml");
         std::fs::write(&bad, "on: push\njobs: {shard: {runs-on: x, strategy: {matrix: 3, max-parallel: no}}}\n")?;

@@ -42,7 +42,11 @@ pub fn metadata(passed_on: &[String], with_dependencies: bool) -> Result<Value> 
     let output = command.stdin(Stdio::null()).output().context("failed to start cargo")?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{}", said.trim().trim_start_matches("error: "));
+        let said = said.trim().trim_start_matches("error: ");
+        if said.starts_with("could not find `Cargo.toml`") {
+            bail!("{said}; go to the project whose tests are meant");
+        }
+        bail!("{said}");
     }
     serde_json::from_slice(&output.stdout).context("cargo metadata answered something else than JSON")
 }
@@ -181,6 +185,8 @@ pub fn binaries(words: &[String]) -> Result<Vec<Binary>> {
 /// What cargo says.
 pub fn test_binaries(words: &[String], change: impl FnOnce(&mut Command)) -> Result<Vec<Binary>> {
     let mut command = nextest()?;
+    // First, for its answer outside a workspace is the shorter one.
+    let metadata = metadata(words, false)?;
     command.args(["list", "--list-type", "binaries-only", "--message-format", "json", "--cargo-quiet"]);
     command.args(listing_words(words));
     change(&mut command);
@@ -189,7 +195,7 @@ pub fn test_binaries(words: &[String], change: impl FnOnce(&mut Command)) -> Res
         bail!("the test binaries could not be built; what cargo said is above");
     }
     let listed: Value = serde_json::from_slice(&output.stdout).context("nextest answered something else than JSON")?;
-    Ok(listed_binaries(&listed, &metadata(words, false)?))
+    Ok(listed_binaries(&listed, &metadata))
 }
 
 /// nextest knows the binaries, cargo the packages that they are of.

@@ -46,7 +46,7 @@ pub fn run(cleanup: &Cleanup) -> Result<ExitCode> {
         println!("nothing is left over");
     }
     println!(
-        "locks in {} end with their holders and are never stale; `cargo ktstr locks` shows them",
+        "locks in {} end with their holders and are never stale;\n`cargo ktstr locks` shows them",
         lock_dir().display()
     );
     Ok(ExitCode::SUCCESS)

@@ -64,13 +64,41 @@ pub fn run(doctor: &Doctor) -> Result<ExitCode> {
 }
 
 fn line(f: &Finding) -> String {
-    match &f.found {
-        Ok(found) => format!("yes  {:<22} {found}\n", f.what),
-        Err(Fix { missing, way }) => {
-            let weight = if f.needed { "NO " } else { "no " };
-            format!("{weight}  {:<22} {missing}\n     {:<22} → {way}\n", f.what, "")
-        }
+    let (mark, text) = match &f.found {
+        Ok(found) => ("yes", found),
+        Err(Fix { missing, .. }) => (if f.needed { "NO " } else { "no " }, missing),
+    };
+    let mut out = broken(&format!("{mark}  {:<22} ", f.what), "", text);
+    if let Err(Fix { way, .. }) = &f.found {
+        out.push_str(&broken(&" ".repeat(INDENT), "→ ", way));
     }
+    out
+}
+
+/// Columns that a line has.
+const WIDTH: usize = 80;
+/// Columns before what was found.
+const INDENT: usize = 28;
+
+/// `head`, then `text` broken between words.
+fn broken(head: &str, sign: &str, text: &str) -> String {
+    let mut out = format!("{head}{sign}");
+    let hanging = INDENT + sign.chars().count();
+    let mut column = hanging;
+    for (at, word) in text.split_ascii_whitespace().enumerate() {
+        let width = word.chars().count();
+        if at > 0 && column + 1 + width > WIDTH {
+            out.push_str(&format!("\n{}", " ".repeat(hanging)));
+            column = hanging;
+        } else if at > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += width;
+    }
+    out.push('\n');
+    out
 }
 
 fn examine() -> Vec<Finding> {

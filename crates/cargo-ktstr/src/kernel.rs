@@ -151,7 +151,7 @@ fn offered(as_json: bool) -> Result<()> {
 fn cached(as_json: bool) -> Result<()> {
     let entries = Cache::open()?.entries()?;
     if entries.is_empty() && !as_json {
-        eprintln!("no kernel is cached; `cargo ktstr kernel fetch` takes one from the package mirror");
+        eprintln!("no kernel is cached; `cargo ktstr kernel fetch` takes one from the mirror");
     }
     for entry in entries {
         if as_json {

@@ -1,6 +1,7 @@
 //! `cargo ktstr`: one file for each subcommand.
 
 mod affected;
+mod budget;
 mod cargo;
 mod cleanup;
 mod completions;
@@ -13,8 +14,10 @@ mod kernel;
 mod kernels;
 mod locks;
 mod names;
+mod offer;
 mod paths;
 mod perf_delta;
+mod place;
 mod replay;
 mod router;
 mod scheduler;
@@ -131,6 +134,9 @@ fn main() -> ExitCode {
         return coverage::rustc();
     }
     let Cargo::Ktstr(ktstr) = Cargo::parse_from(words());
+    if !matches!(ktstr.command, Command::Shell(_)) {
+        end_when_nobody_reads();
+    }
     match run(&ktstr.command) {
         Ok(code) => code,
         Err(e) => {
@@ -138,6 +144,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// `| head` is a reader that has seen enough: no reason for a panic's words. A shell's machine has its own end to come to.
+fn end_when_nobody_reads() {
+    // SAFETY: the default disposition installs no handler, and no other thread runs yet.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }
 
 /// As cargo gives them; whoever starts the program itself may leave the subcommand's own name out.

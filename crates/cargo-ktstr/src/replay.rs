@@ -47,6 +47,9 @@ pub fn run(replay: &Replay) -> Result<ExitCode> {
     let labels: Vec<&str> = kernels.iter().map(|k| k.label.as_str()).collect();
     let again = if replay.kernel.is_empty() { tests(&failed, &labels) } else { tests_on_all(&failed, &labels) };
     if replay.dry_run {
+        if !labels.is_empty() {
+            eprintln!("ktstr: on {}", labels.join(", "));
+        }
         again.iter().for_each(|test| println!("{} {}", test.binary, test.name));
         return Ok(ExitCode::SUCCESS);
     }
@@ -58,7 +61,11 @@ pub fn run(replay: &Replay) -> Result<ExitCode> {
     }
     passed_on.extend(replay.passed_on.iter().cloned());
     let test = Test { gauntlet: true, passed_on, ..Test::default() };
-    test::run_on(&Test { overcommit: overcommit(&failed), ..test }, &kernels, |_| ())
+    let test = Test { overcommit: overcommit(&failed), ..test };
+    // What failed is run again whatever it costs.
+    test::run_chosen(&test, &kernels, None, |command| {
+        command.env_remove("KTSTR_BUDGET_SECS");
+    })
 }
 
 fn says_when_to_stop(words: &[String]) -> bool {

@@ -42,7 +42,7 @@ pub fn run(command: &Scheduler) -> Result<()> {
 fn list(as_json: bool) {
     let installed = scheduler_cache::installed();
     if installed.is_empty() && !as_json {
-        eprintln!("no scheduler is installed; `cargo ktstr scheduler install scx_bpfland` builds one");
+        eprintln!("no scheduler is here; `cargo ktstr scheduler install scx_bpfland` builds one");
     }
     for s in installed {
         if as_json {

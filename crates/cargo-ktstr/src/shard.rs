@@ -9,15 +9,12 @@ mod whole;
 
 use crate::kernels::{self, Kernel};
 use crate::names::TestId;
-use crate::router::question;
-use crate::{cargo, session, test};
+use crate::offer::Offer;
+use crate::{session, test};
 use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueEnum};
-use serde::Deserialize;
-use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, Stdio};
+use std::process::ExitCode;
 
 /// Past one machine.
 #[derive(Subcommand, Debug)]
@@ -73,17 +70,23 @@ const MAX_FILTER: usize = 120 << 10;
 pub fn run(shard: &Shard) -> Result<ExitCode> {
     let Shard::Plan(plan) = shard;
     let kernels = kernels::resolve(&plan.kernel)?;
-    let (tests, binaries) = tests(plan, &kernels)?;
-    if tests.is_empty() {
+    let mut words = if plan.gauntlet { vec!["--run-ignored".to_owned(), "all".to_owned()] } else { Vec::new() };
+    words.extend(plan.passed_on.iter().cloned());
+    let offer = Offer::of(&words, |command| {
+        if let Some(n) = plan.overcommit {
+            command.env("KTSTR_OVERCOMMIT", n.to_string());
+        }
+        test::set_kernels(command, &kernels)
+    })?;
+    if offer.is_empty() {
         bail!("no test to split: give other nextest arguments, or --gauntlet");
     }
-    let costs = costs(&binaries, plan, &kernels)?;
-    let unknown = tests.iter().filter(|test| !costs.contains_key(*test)).count();
-    if unknown > 0 {
-        eprintln!("ktstr: {unknown} plain tests have no estimate and count as a second each");
+    if !offer.plain.is_empty() {
+        eprintln!("ktstr: {} plain tests have no estimate and count as a second each", offer.plain.len());
     }
+    let plain = offer.plain.into_iter().map(|test| (test, 1.0));
     let weighed: Vec<(TestId, f64)> =
-        tests.into_iter().map(|test| (test.clone(), costs.get(&test).copied().unwrap_or(1.0))).collect();
+        offer.weighed.into_iter().map(|(test, cost)| (test, cost.seconds)).chain(plain).collect();
     let shards = split::split(weighed, plan.jobs);
     if let Some(why) = engine::refusal(plan.engine, shards.len()) {
         bail!("{why}");
@@ -99,63 +102,6 @@ pub fn run(shard: &Shard) -> Result<ExitCode> {
         plan.out.display()
     );
     Ok(ExitCode::SUCCESS)
-}
-
-/// Tests that nextest would run, and the binaries of ours they are in.
-fn tests(plan: &Plan, kernels: &[Kernel]) -> Result<(BTreeSet<TestId>, BTreeMap<String, PathBuf>)> {
-    let mut command = cargo::nextest()?;
-    command.args(["list", "--message-format", "json", "--cargo-quiet"]);
-    if plan.gauntlet {
-        command.args(["--run-ignored", "all"]);
-    }
-    command.args(cargo::listing_words(&plan.passed_on));
-    test::set_kernels(&mut command, kernels)?;
-    if let Some(n) = plan.overcommit {
-        command.env("KTSTR_OVERCOMMIT", n.to_string());
-    }
-    let output = command.stderr(Stdio::inherit()).output().context("failed to start cargo nextest")?;
-    if !output.status.success() {
-        bail!("the tests could not be listed");
-    }
-    let listed: Value = serde_json::from_slice(&output.stdout).context("nextest answered something else than JSON")?;
-    let (mut tests, mut binaries) = (BTreeSet::new(), BTreeMap::new());
-    for (id, suite) in listed["rust-suites"].as_object().into_iter().flatten() {
-        let cases = suite["testcases"].as_object().into_iter().flatten();
-        let chosen = cases.filter(|(_, c)| c["filter-match"]["status"] == "matches").map(|(name, _)| name);
-        // The cells of the sweep are `cargo ktstr verifier`'s.
-        let mine = chosen.filter(|name| !name.starts_with("verifier/"));
-        let before = tests.len();
-        tests.extend(mine.map(|name| TestId { binary: id.clone(), name: name.clone() }));
-        let path = PathBuf::from(suite["binary-path"].as_str().unwrap_or_default());
-        if tests.len() > before && cargo::links_the_harness(&path) {
-            binaries.insert(id.clone(), path);
-        }
-    }
-    Ok((tests, binaries))
-}
-
-/// What a test binary estimates (`--ktstr-list-costs`).
-#[derive(Deserialize)]
-struct Cost {
-    name: String,
-    seconds: f64,
-}
-
-fn costs(binaries: &BTreeMap<String, PathBuf>, plan: &Plan, kernels: &[Kernel]) -> Result<BTreeMap<TestId, f64>> {
-    let mut all = BTreeMap::new();
-    for (id, path) in binaries {
-        let output = question(path, "--ktstr-list-costs", |command| {
-            if let Some(n) = plan.overcommit {
-                command.env("KTSTR_OVERCOMMIT", n.to_string());
-            }
-            test::set_kernels(command, kernels)
-        })?;
-        for line in output.stdout.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
-            let cost: Cost = serde_json::from_slice(line).with_context(|| format!("what {} said", path.display()))?;
-            all.insert(TestId { binary: id.clone(), name: cost.name }, cost.seconds);
-        }
-    }
-    Ok(all)
 }
 
 fn write(plan: &Plan, shards: &[split::Part], kernels: &[Kernel]) -> Result<()> {

@@ -1,5 +1,6 @@
 //! `cargo ktstr stats …`.
 
+use crate::place::Place;
 use crate::shard::merge::{self, Merge};
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
@@ -81,33 +82,9 @@ pub fn run(command: &Stats) -> Result<ExitCode> {
     }
 }
 
-/// The directory that was named, else the one that records go to, else the run that was written last.
-pub fn directory(named: Option<&Path>) -> Result<PathBuf> {
-    if let Some(dir) = named {
-        if !dir.is_dir() {
-            bail!("{} is not a directory", dir.display());
-        }
-        return Ok(dir.to_owned());
-    }
-    let variable = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    if let Some(dir) = variable("KTSTR_SIDECAR_DIR") {
-        return Ok(dir);
-    }
-    let root = variable("KTSTR_RUNS_ROOT")
-        .or_else(|| Some(variable("CARGO_TARGET_DIR")?.join("ktstr")))
-        .unwrap_or_else(|| PathBuf::from("target/ktstr"));
-    let runs = std::fs::read_dir(&root).into_iter().flatten().flatten().filter(|e| e.path().is_dir());
-    let latest = runs.max_by_key(|e| e.metadata().and_then(|m| m.modified()).ok());
-    let dir = latest
-        .map(|e| e.path())
-        .with_context(|| format!("no run lies below {}: run a test, or name a directory of records", root.display()))?;
-    eprintln!("records of the latest run: {}", dir.display());
-    Ok(dir)
-}
-
 fn records(place: &Where) -> Result<Scanned<Rows>> {
-    let dir = directory(place.dir.as_deref())?;
-    let scanned = ktstr_sidecar::scan::<Rows>(&dir)?;
+    let place = Place::new(place.dir.as_deref())?;
+    let scanned = place.scan::<Rows>()?;
     for damage in &scanned.damaged {
         eprintln!("damaged record: {damage}");
     }
@@ -115,7 +92,7 @@ fn records(place: &Where) -> Result<Scanned<Rows>> {
         eprintln!("{} damaged records are in no figure below", scanned.damaged.len());
     }
     if scanned.records == 0 {
-        eprintln!("no record lies in {}", dir.display());
+        eprintln!("no record lies in {}", place.root.display());
     }
     Ok(scanned)
 }
@@ -213,19 +190,19 @@ fn summary(place: &Where, github: bool) -> Result<()> {
 }
 
 fn html(dir: Option<&Path>, output: &Path, title: &str, against: Option<&Path>) -> Result<()> {
-    let root = directory(dir)?;
-    let scanned = ktstr_sidecar::scan::<Gathered>(&root)?;
-    let before = against.map(|old| directory(Some(old))).transpose()?;
+    let place = Place::new(dir)?;
+    let scanned = place.scan::<Gathered>()?;
+    let before = against.map(|old| Place::new(Some(old))).transpose()?;
     let comparison = match &before {
         Some(old) => {
-            let old = ktstr_sidecar::scan::<Rows>(old)?;
+            let old = old.scan::<Rows>()?;
             Some(compare(&old.folded, &scanned.folded.rows(), Question::default()))
         }
         None => None,
     };
-    let name = before.as_ref().map(|old| old.display().to_string()).unwrap_or_default();
+    let name = before.as_ref().map(|old| old.root.display().to_string()).unwrap_or_default();
     let against = comparison.as_ref().map(|comparison| (name.as_str(), comparison));
-    let page = ktstr_sidecar::html(&Report { title, scanned: &scanned, root: &root, against });
+    let page = ktstr_sidecar::html(&Report { title, scanned: &scanned, root: &place.root, against });
     std::fs::write(output, page).with_context(|| format!("failed to write {}", output.display()))?;
     eprintln!("{} records, {} damaged", scanned.records, scanned.damaged.len());
     println!("{}", output.display());
@@ -254,7 +231,7 @@ fn list_metrics(place: &Where) -> Result<()> {
             );
         } else {
             let gates = format!("{} and {:.0} %", number(m.absolute, m.unit), m.relative * 100.0);
-            println!("{:<34} {:>8}  {:<7} {gates:<18} {}", plain(name), count, m.polarity.word(), m.meaning);
+            println!("{:<34} {:>8}  {:<7} {gates}\n    {}", plain(name), count, m.polarity.word(), m.meaning);
         }
     }
     Ok(())

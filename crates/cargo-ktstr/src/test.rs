@@ -1,10 +1,13 @@
 //! `cargo ktstr test`: kernels and switches, then nextest, then what really ran.
 
+use crate::budget::{self, Chosen};
 use crate::kernels::{self, Kernel};
+use crate::offer::Offer;
 use crate::shard::end;
 use crate::{cargo, session};
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
+use ktstr_budget::Secs;
 use ktstr_kernel::write_kernel_list;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -47,7 +50,7 @@ pub struct Test {
     /// Host CPUs that one machine may take
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub cpu_cap: Option<u32>,
-    /// Only the tests that cover most in so many seconds
+    /// Only the tests that cover most in so many seconds, over all test binaries
     #[arg(long, value_name = "SECS", allow_negative_numbers = true, value_parser = seconds)]
     pub budget: Option<f64>,
     /// Every preset that fits the host, too
@@ -78,11 +81,29 @@ pub fn run(test: &Test) -> Result<ExitCode> {
     run_on(test, &kernels, |_| ())
 }
 
-/// The same with the kernels already found, and nextest's command changed.
-pub fn run_on(test: &Test, kernels: &[Kernel], change: impl FnOnce(&mut Command)) -> Result<ExitCode> {
+/// The same with the kernels already found, and nextest's commands changed.
+pub fn run_on(test: &Test, kernels: &[Kernel], change: impl Fn(&mut Command)) -> Result<ExitCode> {
+    let chosen = match budget(test)? {
+        Some(seconds) => Some(within(test, kernels, seconds, &change)?),
+        None => None,
+    };
+    run_chosen(test, kernels, chosen.as_ref(), change)
+}
+
+/// The same whatever the budget, which has been spent.
+pub fn run_chosen(
+    test: &Test,
+    kernels: &[Kernel],
+    chosen: Option<&Chosen>,
+    change: impl FnOnce(&mut Command),
+) -> Result<ExitCode> {
     let token = session::token();
     let mut command = cargo::nextest()?;
-    command.arg("run").args(nextest_words(test)).env("KTSTR_RUN_EPOCH", &token);
+    command.arg("run").env("KTSTR_RUN_EPOCH", &token);
+    match chosen {
+        Some(chosen) => command.args(budget::narrowed(&nextest_words(test), &chosen.filter)),
+        None => command.args(nextest_words(test)),
+    };
     settings(&mut command, test, kernels)?;
     if test.gauntlet
         && let Some(why) = no_preset_fits(overcommit_of(test), cpus())
@@ -92,7 +113,12 @@ pub fn run_on(test: &Test, kernels: &[Kernel], change: impl FnOnce(&mut Command)
     let notes = tempfile::tempdir().context("no directory for what the listings say")?;
     command.env("KTSTR_LIST_NOTES_DIR", notes.path());
     change(&mut command);
+    if chosen.is_some() {
+        // A listing would choose again, and for each binary.
+        command.env_remove("KTSTR_BUDGET_SECS");
+    }
     let status = command.status().context("failed to start cargo nextest")?;
+    chosen.iter().for_each(|chosen| eprintln!("ktstr: {}", chosen.said));
     said(notes.path()).iter().for_each(|line| eprintln!("ktstr: {line}"));
     // The code is nextest's, whatever becomes of the summary.
     let root = cargo::records_root(&test.passed_on);
@@ -111,6 +137,30 @@ pub fn run_on(test: &Test, kernels: &[Kernel], change: impl FnOnce(&mut Command)
         Err(e) => eprintln!("ktstr: WARNING: what ran is not known: {e:#}"),
     }
     Ok(cargo::code_of(status))
+}
+
+/// Of the flag, else of the environment. Tests of an archive lie nowhere until they are run, so each of its binaries chooses for
+/// itself; and a value that means nothing is told by the listing.
+fn budget(test: &Test) -> Result<Option<Secs>> {
+    let text = || std::env::var("KTSTR_BUDGET_SECS").unwrap_or_default();
+    let seconds = match test.budget {
+        Some(seconds) => Some(Secs::new(seconds)?),
+        None => ktstr_budget::parse_budget(&text()).unwrap_or_default(),
+    };
+    let archive = test.passed_on.iter().any(|word| word.starts_with("--archive-file"));
+    if seconds.is_some() && archive {
+        eprintln!("ktstr: of an archive each test binary spends the budget for itself");
+    }
+    Ok(seconds.filter(|_| !archive))
+}
+
+fn within(test: &Test, kernels: &[Kernel], seconds: Secs, change: &impl Fn(&mut Command)) -> Result<Chosen> {
+    let offer = Offer::of(&nextest_words(test), |command| {
+        settings(command, test, kernels)?;
+        change(command);
+        Ok(())
+    })?;
+    budget::choose(&offer, seconds)
 }
 
 fn cpus() -> u32 {

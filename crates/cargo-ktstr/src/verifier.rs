@@ -129,7 +129,7 @@ fn cells(command: &Command) -> Result<BTreeSet<CellName>> {
     }
     let output = again.stderr(Stdio::inherit()).output().context("failed to start cargo nextest")?;
     if !output.status.success() {
-        bail!("the verifier cells could not be listed");
+        bail!("the verifier cells could not be listed; what cargo said is above");
     }
     let listed: Value = serde_json::from_slice(&output.stdout).context("nextest answered something else than JSON")?;
     let suites = listed["rust-suites"].as_object().into_iter().flatten();

@@ -101,6 +101,7 @@ fn a_tree_s_own_configuration_is_used_as_it_is_and_a_fragment_goes_to_a_copy() {
     std::fs::write(tree.source.join(".config"), "CONFIG_OWN=y\n").unwrap();
     let first = tree.build(&[]);
     assert!(said(&first).contains("no sched_ext"), "{}", said(&first));
+    assert!(said(&first).contains("no machine will run on this kernel, which lacks CONFIG_SMP"), "{}", said(&first));
     assert_eq!(read(&entry(&first), "config"), "CONFIG_OWN=y\n");
     assert_eq!(tree.asked(), ["bzImage"]);
     let fragment = tree.fragment("CONFIG_SCHED_CLASS_EXT=y\n");

@@ -110,3 +110,41 @@ fn shards_on_machines_of_their_own_become_one_result_or_an_error() {
     assert_eq!((again["passed"].as_u64(), again["repeated"].clone()), (Some(3), serde_json::json!([1])));
     assert_eq!(records(&dir.join("merged")).len(), 3);
 }
+
+#[test]
+fn two_binaries_spend_one_budget() {
+    let built = Built::new(&[ID, "fault-tests::work"]);
+    // What the second would cover the first has covered.
+    let words = ["test", "--budget", "300", "--", "-E", "test(=ktstr/on_the_host)"];
+    let output = built.ktstr(&words).output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("ktstr: budget: 1/2 tests, ") && said.contains("ktstr: 1 passed, 0 failed"), "{said}");
+    // The variable is the flag; what fits nothing says what would.
+    let words = ["test", "--", "-E", "test(=ktstr/on_the_host)"];
+    let output = built.ktstr(&words).env("KTSTR_BUDGET_SECS", "0.5").output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("ktstr: budget: 0/2 tests, 0/0.5 s") && said.contains("raise the budget"), "{said}");
+}
+
+#[test]
+fn a_sweep_shows_a_grid_and_the_gate_that_stayed_closed() {
+    let built = Built::new(&[ID]);
+    let kernel = kernel();
+    let sweep = |scheduler: &str, more: &[&str]| {
+        let words = ["verifier", "--scheduler", scheduler, "--preset", "4cpu-1llc-nosmt", "--kernel"];
+        let mut command = built.ktstr(&words);
+        command.arg(&kernel).args(more).env("KTSTR_OVERCOMMIT", "8").output().unwrap()
+    };
+    let good = sweep("bpfland", &[]);
+    let (drawn, said) = (text(&good.stdout), text(&good.stderr));
+    assert_eq!(good.status.code(), Some(0), "{said}");
+    let rows: Vec<&str> = drawn.lines().take(2).collect();
+    assert!(rows[0].starts_with("bpfland ") && rows[1].starts_with("4cpu-1llc-nosmt  ✓"), "{drawn}");
+    assert!(drawn.contains(" instructions") && said.contains("records of the cells are in "), "{drawn}{said}");
+    let bad = sweep("ends_at_once", &["--json"]);
+    assert_eq!(bad.status.code(), Some(1), "{}", text(&bad.stderr));
+    let cell: Value = serde_json::from_slice(&bad.stdout).unwrap();
+    assert_eq!((cell["verdict"].as_str(), cell["gate"].as_str()), (Some("fail"), Some("load")), "{cell}");
+}

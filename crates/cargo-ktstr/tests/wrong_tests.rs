@@ -67,6 +67,28 @@ fn a_file_that_cannot_be_written_is_named_with_the_reason() {
 }
 
 #[test]
+fn a_base_that_git_does_not_know_is_named_and_makes_all_affected() {
+    let built = Built::new(&["fault-tests::bin/fixture"]);
+    let mut git = std::process::Command::new("git");
+    assert!(git.args(["init", "--quiet"]).current_dir(built.dir.path()).status().unwrap().success());
+    refused(&built, &["perf-delta", "--base", "no-such-ref"], 1, "name a branch, a tag or a hash");
+    let output = built.ktstr(&["affected", "--base", "no-such-ref"]).output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.lines().count() == 1 && said.contains("all schedulers are taken for affected"), "{said}");
+    assert!(text(&output.stdout).contains(r#""all":true"#), "{}", text(&output.stdout));
+}
+
+#[test]
+fn a_sweep_of_a_scheduler_that_nobody_declares_is_no_sweep() {
+    let built = Built::new(&["fault-tests::bin/fixture"]);
+    let kernel = built.dir.path().join("k");
+    std::fs::write(&kernel, b"\x7fELF").unwrap();
+    let words = ["verifier", "--scheduler", "nobody_s", "--kernel", kernel.to_str().unwrap()];
+    refused(&built, &words, 1, "no declared scheduler `nobody_s`");
+}
+
+#[test]
 fn a_plan_of_nothing_says_what_would_be_something() {
     let built = Built::new(&["fault-tests::bin/fixture"]);
     refused(&built, &["shard", "plan", "--jobs", "2", "--", "-E", "none()"], 1, "no test to split");

@@ -77,7 +77,46 @@ fn numbers_out_of_range_are_answered_with_the_range() {
 
 #[test]
 fn outside_a_workspace_the_answer_is_cargo_s_in_one_line() {
-    refused(&["replay"], "could not find `Cargo.toml`");
+    for words in [
+        &["replay"][..],
+        &["affected"],
+        &["export", "t"],
+        &["show-thresholds", "t"],
+        &["shell", "--test", "t", "--exec", "true"],
+        &["shard", "plan", "--jobs", "2"],
+        &["test", "--budget", "60"],
+        &["perf-delta", "--base", "main"],
+    ] {
+        refused(words, "could not find `Cargo.toml`");
+        refused(words, "; go to the project whose tests are meant");
+    }
+    let (code, text) = call(&["sim", "check"], |_, _| {});
+    assert!(code == 1 && text.lines().count() == 2 && text.contains("; go to the project"), "{text}");
+}
+
+#[test]
+fn a_fetch_of_what_is_none_is_answered_with_what_would_be_one() {
+    refused(&["kernel", "fetch", "7.1..6.18"], "write 6.18..7.1");
+    refused(&["kernel", "fetch", "nonsense"], "give a version (6.18");
+    refused(&["kernel", "fetch", "./missing.deb"], "NAME_VERSION_ARCH.deb");
+    let (code, text) = call(&["kernel", "fetch", "7.1..6.18", "nonsense"], |_, _| {});
+    assert!(code == 1 && text.contains("write 6.18..7.1") && text.contains("give a version"), "{text}");
+}
+
+#[test]
+fn a_place_that_nothing_can_be_written_to_or_read_from_is_named() {
+    refused(&["man", "/sys/man"], "/sys/man");
+    refused(&["coverage", "-o", "/sys/lcov.info"], "/sys/lcov.info: Permission denied");
+    for (variable, words, next_step) in [
+        ("KTSTR_LOCK_DIR", &["locks"][..], "/dev/null"),
+        ("KTSTR_CACHE_DIR", &["kernel", "list"], "KTSTR_CACHE_DIR puts the cache elsewhere"),
+        ("KTSTR_CACHE_DIR", &["kernel", "clean"], "KTSTR_CACHE_DIR puts the cache elsewhere"),
+    ] {
+        let (code, text) = call(words, |command, _| {
+            command.env(variable, "/dev/null");
+        });
+        assert!(code == 1 && text.lines().count() == 1 && text.contains(next_step), "{words:?}: {text}");
+    }
 }
 
 #[test]
@@ -189,6 +228,12 @@ fn words_that_are_none_are_answered_with_those_there_are() {
         (&["shard", "plan", "--jobs", "0"], "0 is not in 1..=10000"),
         (&["shard", "plan", "--jobs", "2", "--engine", "cron"], "[possible values: github, slurm, kubernetes]"),
         (&["sim", "run", "--seed", "x"], "a seed is a number"),
+        (&["sim", "search", "t", "--seeds", "9..3"], "write 3..9"),
+        (&["sim", "search", "t", "--seeds", "3..3"], "write 3..=3"),
+        (&["kernel", "clean", "--keep", "x"], "invalid digit"),
+        (&["cleanup", "--older-than", "x"], "invalid digit"),
+        (&["perf-delta", "."], "<NEW>"),
+        (&["perf-delta", "--base", "main", "--runs", "0"], "a number from 1 to 1000"),
         (&["verfier"], "'verifier'"),
     ] {
         let (code, text) = call(args, |_, _| {});

@@ -29,7 +29,8 @@ pub fn stats(all: &[Candidate], chosen: &[usize], budget: Secs) -> Stats {
     Stats {
         selected: chosen.len(),
         total: all.len(),
-        secs_used: chosen.iter().map(|&i| all[i].secs.get()).sum(),
+        // The sum of none is a negative zero.
+        secs_used: chosen.iter().map(|&i| all[i].secs.get()).sum::<f64>() + 0.0,
         secs_budget: budget.get(),
         bits_covered: chosen.iter().fold(0, |bits, &i| bits | all[i].mask).count_ones(),
         bits_possible: all.iter().fold(0, |bits, c| bits | c.mask).count_ones(),
@@ -41,6 +42,11 @@ mod tests {
     use super::*;
     use crate::select::select;
     use proptest::prelude::*;
+
+    #[test]
+    fn nothing_takes_no_time() {
+        assert_eq!(format!("{:.0}", stats(&[], &[], Secs::ZERO).secs_used), "0");
+    }
 
     proptest! {
         #[test]

@@ -25,7 +25,7 @@ pub fn list_schedulers() -> i32 {
     DONE
 }
 
-/// `--ktstr-list-costs`: name and estimated seconds of everything that could be listed, a line of JSON each.
+/// `--ktstr-list-costs`: name, estimated seconds and features of everything that could be listed, a line of JSON each.
 #[must_use]
 pub fn list_costs(settings: &Settings) -> i32 {
     let (entries, _) = real_entries(&KTSTR_TESTS);
@@ -33,7 +33,7 @@ pub fn list_costs(settings: &Settings) -> i32 {
     let measured = Measured::of_this_machine();
     Catalogue::new(entries, &settings.kernel_labels(), host).visit(|item| {
         let candidate = item.candidate(&measured);
-        println!("{}", json!({"name": candidate.name, "seconds": candidate.secs.get()}));
+        println!("{}", json!({"name": candidate.name, "seconds": candidate.secs.get(), "features": candidate.mask}));
     });
     DONE
 }

@@ -44,7 +44,10 @@ pub const VARIABLES: &[Variable] = &[
         "KTSTR_SCHEDULER_ALLOW_STALE_FALLBACK",
         "where a scheduler of the workspace does not build, an older binary stands in; the record says so",
     ),
-    var("KTSTR_BUDGET_SECS", "list only the tests that cover most in so many seconds"),
+    var(
+        "KTSTR_BUDGET_SECS",
+        "list only the tests that cover most in so many seconds; under plain nextest for each test binary, under `cargo ktstr test` for the run",
+    ),
     var(
         "KTSTR_LIST_NOTES_DIR",
         "directory where listings leave their warnings and what a budget chose, for whoever started nextest",

@@ -5,6 +5,7 @@ use crate::fetch::{FetchError, write_entry};
 use crate::find::path_label;
 use crate::image::kernel_release;
 use crate::progress::Progress;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,6 +13,19 @@ use std::process::{Command, Stdio};
 /// What the harness needs of a kernel when the tree has no configuration of its own (`x86_64_defconfig` lacks these).
 const NEEDED: &str = "CONFIG_BPF_SYSCALL=y\nCONFIG_BPF_JIT=y\nCONFIG_DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT=y\n\
     CONFIG_DEBUG_INFO_BTF=y\nCONFIG_SCHED_CLASS_EXT=y\nCONFIG_SCHEDSTATS=y\nCONFIG_PVH=y\n";
+
+/// Without these no machine of the harness comes as far as its test.
+const BOOTS: [&str; 9] = [
+    "CONFIG_SMP",
+    "CONFIG_ACPI",
+    "CONFIG_PVH",
+    "CONFIG_BLK_DEV_INITRD",
+    "CONFIG_SERIAL_8250_CONSOLE",
+    "CONFIG_DEVTMPFS",
+    "CONFIG_TMPFS",
+    "CONFIG_CGROUPS",
+    "CONFIG_X86_IOPL_IOPERM",
+];
 
 /// Why there is no such kernel.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +106,11 @@ pub fn build(tree: &Path, fragment: Option<&Path>, progress: &dyn Progress) -> R
     let cache = Cache::open()?;
     let make = Make { config: configuration(&cache, &tree, fragment)?, tree };
     make.configure(fragment, progress)?;
+    // Said before the long part.
+    let lacking = lacking(&Make::read(&make.config)?);
+    if !lacking.is_empty() {
+        progress.step(&format!("WARNING: no machine will run on this kernel, which lacks {}", lacking.join(", ")));
+    }
     let release = make.answer("kernelrelease")?;
     progress.step(&format!("building kernel {release} in {}", make.tree.display()));
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
@@ -157,10 +176,9 @@ impl Make {
         let mut config = Self::read(&self.config)?;
         if config.is_empty() {
             self.run(&["defconfig"])?;
-            config = Self::read(&self.config)? + NEEDED;
+            config = over(&Self::read(&self.config)?, NEEDED);
         }
-        // A later line outweighs an earlier one.
-        config.push_str(wanted.as_deref().unwrap_or_default());
+        let config = over(&config, wanted.as_deref().unwrap_or_default());
         fs::write(&self.config, config).map_err(|e| CacheError::io("write", &self.config, e))?;
         self.run(&["olddefconfig"])?;
         let (Some(wanted), Some(fragment)) = (wanted, fragment) else { return Ok(()) };
@@ -170,6 +188,26 @@ impl Make {
         }
         Err(BuildError::Dropped { lines: lost.join(", "), fragment: fragment.to_owned(), tree: self.tree.clone() })
     }
+}
+
+/// A configuration with the lines of a fragment in place of its own: of two for one symbol the configuration tool takes the later,
+/// and warns of each such pair.
+fn over(config: &str, fragment: &str) -> String {
+    let said: BTreeSet<&str> = fragment.lines().filter_map(symbol).collect();
+    let kept = config.lines().filter(|line| symbol(line).is_none_or(|name| !said.contains(name)));
+    kept.chain(fragment.lines()).flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Which of [`BOOTS`] are not built in.
+fn lacking(config: &str) -> Vec<&'static str> {
+    BOOTS.into_iter().filter(|name| !config.lines().any(|line| line.strip_prefix(name) == Some("=y"))).collect()
+}
+
+/// The symbol that a line sets or unsets.
+fn symbol(line: &str) -> Option<&str> {
+    let line = line.trim();
+    let unset = line.strip_prefix("# ").and_then(|l| l.strip_suffix(" is not set"));
+    unset.or_else(|| line.split_once('=').map(|(name, _)| name)).filter(|name| name.starts_with("CONFIG_"))
 }
 
 /// Lines of a fragment that do not hold in a configuration. `=n` is as good as "is not set", and so is no word at all.
@@ -267,6 +305,22 @@ mod tests {
         let config = "CONFIG_A=y\nCONFIG_B=y\nCONFIG_D=m\nCONFIG_EE=y\n";
         assert_eq!(dropped(fragment, config), ["CONFIG_B=m", "# CONFIG_D is not set", "CONFIG_E=y"]);
         assert_eq!(dropped("CONFIG_A=y\nCONFIG_Z=n", config), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_fragment_s_lines_take_the_place_of_those_that_there_were() {
+        let config = "# a remark\nCONFIG_A=m\n# CONFIG_B is not set\nCONFIG_AB=y\n";
+        let both = over(config, "CONFIG_A=y\nCONFIG_B=y\n# CONFIG_C is not set");
+        assert_eq!(both, "# a remark\nCONFIG_AB=y\nCONFIG_A=y\nCONFIG_B=y\n# CONFIG_C is not set\n");
+        assert_eq!(over("CONFIG_A=y", ""), "CONFIG_A=y\n");
+    }
+
+    #[test]
+    fn what_a_machine_needs_and_a_configuration_lacks_is_named() {
+        let all: String = BOOTS.iter().map(|name| format!("{name}=y\n")).collect();
+        assert!(lacking(&all).is_empty());
+        assert_eq!(lacking(&all.replace("CONFIG_PVH=y", "CONFIG_PVH=m")), ["CONFIG_PVH"]);
+        assert_eq!(lacking("CONFIG_SMP_X=y\n").len(), BOOTS.len());
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub use report::{Gathered, Report, html};
 pub use rows::{Evidence, Host, Limit, Row, RowKey, Rows, Tally};
 pub use scan::{All, Fold, Scanned, scan};
 pub use series::Series;
-pub use session::{Location, record_dir};
+pub use session::{Location, SESSION_FILE, record_dir};
 pub use store::{StoreError, read_records, write_record, write_trace};
 pub use summary::{analyze_sidecars, annotations, markdown, number, row_json};
 pub use trace::perfetto;

@@ -27,7 +27,7 @@ pub struct Location {
 }
 
 /// File in a record directory that holds the session's token and is its lock.
-const SESSION_FILE: &str = ".ktstr-session";
+pub const SESSION_FILE: &str = ".ktstr-session";
 
 /// Beginning of a kernel's directory: that of every sanitised label.
 const KERNEL: &str = "kernel_";

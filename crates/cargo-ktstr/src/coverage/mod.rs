@@ -11,6 +11,7 @@ use crate::{cargo, kernels, test};
 use anyhow::{Context as _, Result, bail};
 use llvm::Llvm;
 use serde_json::json;
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -29,7 +30,8 @@ pub struct Coverage {
 
 /// Runs it.
 pub fn run(coverage: &Coverage) -> Result<ExitCode> {
-    // Before anything is built: a missing tool costs no test run.
+    // Before anything is built: a missing tool, or a report that cannot be written, costs no test run.
+    writable(&coverage.output)?;
     let llvm = Llvm::find()?;
     let kernels = kernels::resolve(&coverage.test.kernel)?;
     let harness = cargo::harness_dir(&coverage.test.passed_on)?;
@@ -74,6 +76,17 @@ pub fn run(coverage: &Coverage) -> Result<ExitCode> {
         coverage.output.display()
     );
     Ok(code)
+}
+
+/// Whether a report could be written there, which leaves nothing.
+fn writable(report: &Path) -> Result<()> {
+    let open = |how: &mut OpenOptions| how.open(report);
+    match open(OpenOptions::new().write(true).create_new(true)) {
+        Ok(_) => std::fs::remove_file(report),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => open(OpenOptions::new().append(true)).map(drop),
+        Err(e) => Err(e),
+    }
+    .with_context(|| format!("failed to write {}", report.display()))
 }
 
 /// A target directory of its own, so that neither build undoes the other's.

@@ -4,7 +4,7 @@ use crate::cargo;
 use crate::git::git;
 use crate::kernels::{self, Kernel};
 use crate::test::set_kernels;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -113,8 +113,13 @@ struct Worktree {
 
 impl Worktree {
     fn add(repository: &Path, path: &Path, base: &str) -> Result<Self> {
-        let commit = git(repository, &["rev-parse", "--verify", "--quiet", &format!("{base}^{{commit}}")])
-            .with_context(|| format!("--base {base} is no commit of this repository"))?;
+        // git says nothing of its own here.
+        let commit =
+            git(repository, &["rev-parse", "--verify", "--quiet", &format!("{base}^{{commit}}")]).map_err(|_| {
+                anyhow!(
+                    "--base {base} is no commit of this repository: name a branch, a tag or a hash that `git log` knows"
+                )
+            })?;
         let worktree = Self { repository: repository.to_owned(), path: path.to_owned() };
         // One that a killed run left.
         worktree.remove();

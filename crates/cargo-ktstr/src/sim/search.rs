@@ -208,7 +208,8 @@ fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
     let (from, to): (u64, u64) = (from.parse().map_err(|_| bad())?, to.parse().map_err(|_| bad())?);
     let end = if inclusive { to.checked_add(1).ok_or_else(bad)? } else { to };
     match end.checked_sub(from) {
-        None | Some(0) => Err(format!("{text} holds no seed")),
+        None => Err(format!("{text} is the wrong way round: write {to}..{from}")),
+        Some(0) => Err(format!("{text} holds no seed: write {from}..={to}")),
         Some(count) if count > MOST => Err(format!("{text} are {count} seeds, more than {MOST}: search them in parts")),
         Some(_) => Ok(from..end),
     }

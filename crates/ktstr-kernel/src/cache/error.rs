@@ -30,7 +30,7 @@ pub enum CacheError {
         what: String,
     },
     /// Any other refusal of the operating system.
-    #[error("failed to {action} {}: {cause}", path.display())]
+    #[error("failed to {action} {}: {cause}; KTSTR_CACHE_DIR puts the cache elsewhere", path.display())]
     Io {
         /// What was tried, as an infinitive.
         action: &'static str,

@@ -6,13 +6,15 @@ use super::verify::check_sha256;
 use crate::cache::{Cache, CacheError};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// A package file with the hash that its index says, under a lock: of two that want it, one loads it.
 #[derive(Debug)]
 pub(super) struct Kept {
     file: PathBuf,
-    _lock: File,
+    lock: PathBuf,
+    _held: File,
 }
 
 impl Kept {
@@ -27,10 +29,8 @@ impl Kept {
         // The name of a package may be used again with another content; its hash is not.
         let file = dir.join(format!("{}-{}.deb", package.name, package.sha256.get(..16).unwrap_or(&package.sha256)));
         let path = file.with_extension("lock");
-        let lock = File::options().create(true).truncate(false).write(true).open(&path);
-        let lock = lock.map_err(|e| CacheError::io("open", &path, e))?;
-        flock(&lock, FlockOperation::LockExclusive).map_err(|e| CacheError::io("lock", &path, e.into()))?;
-        let kept = Self { file, _lock: lock };
+        let held = hold(&path)?;
+        let kept = Self { file, lock: path, _held: held };
         let whole = || check_sha256(&package.name, &kept.file, &package.sha256);
         if kept.file.is_file() {
             if whole().is_ok() {
@@ -57,9 +57,23 @@ impl Kept {
         &self.file
     }
 
-    /// It has become what it was for. The lock's file stays: whoever waits for it holds the same one.
+    /// It has become what it was for.
     pub fn done(self) {
         let _ = std::fs::remove_file(&self.file);
+        let _ = std::fs::remove_file(&self.lock);
+    }
+}
+
+/// The exclusive lock of a file that its holder may remove: who waited for one that is gone takes the next.
+fn hold(path: &Path) -> Result<File, CacheError> {
+    loop {
+        let lock = File::options().create(true).truncate(false).write(true).open(path);
+        let lock = lock.map_err(|e| CacheError::io("open", path, e))?;
+        flock(&lock, FlockOperation::LockExclusive).map_err(|e| CacheError::io("lock", path, e.into()))?;
+        let held = lock.metadata().map_err(|e| CacheError::io("read", path, e))?;
+        if std::fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (held.dev(), held.ino())) {
+            return Ok(lock);
+        }
     }
 }
 
@@ -95,7 +109,24 @@ mod tests {
         assert_eq!(std::fs::read(kept.file()).expect("there"), content);
         drop(kept);
         Kept::obtain(&cache, &package(content), |_| panic!("it is whole")).expect("whole").done();
+        let left = std::fs::read_dir(root.path().join("downloads")).expect("there").count();
+        assert_eq!(left, 0, "neither the file nor its lock");
         assert!(Kept::obtain(&cache, &package(content), fails).is_err(), "it is gone once it is used");
+    }
+
+    #[test]
+    fn who_waited_for_a_lock_that_was_removed_takes_the_next_one() {
+        let root = tempfile::tempdir().expect("a scratch directory");
+        let path = root.path().join("p.lock");
+        let first = hold(&path).expect("free");
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| hold(&path));
+            std::fs::remove_file(&path).expect("there");
+            let second = hold(&path).expect("another file");
+            drop((first, second));
+            waiter.join().expect("no panic").expect("its turn");
+        });
+        assert!(path.exists(), "the waiter's own");
     }
 
     #[test]
