@@ -17,7 +17,9 @@ use std::process::Command;
 const SOURCE: &str = "chromium";
 /// Perfetto in it.
 const PART: &str = "third_party/perfetto/";
-/// Of that, what the build does not read.
+/// Beside it, SQLite in one file: Debian's own is older than Perfetto wants.
+const SQLITE: &str = "third_party/sqlite/src/amalgamation/";
+/// Of Perfetto, what the build does not read.
 const UNREAD: [&str; 3] = ["ui/", "docs/", "contrib/"];
 /// The program, and what makes it.
 const PROGRAM: &str = "trace_processor_shell";
@@ -81,7 +83,11 @@ pub fn build() -> Result<PathBuf> {
     fs::create_dir_all(&out).with_context(|| format!("failed to create {}", out.display()))?;
     fs::write(out.join("args.gn"), ARGUMENTS)?;
     run(Command::new("gn").args(["gen", OUT]).current_dir(&tree))?;
-    run(Command::new("ninja").args(["-C", OUT, PROGRAM]).current_dir(&tree))
+    let sqlite = sqlite()?;
+    let ninja = &mut Command::new("ninja");
+    // Before the machine's own header and library (clang's manual, Environment variables).
+    ninja.args(["-C", OUT, PROGRAM]).current_dir(&tree).env("CPATH", &sqlite).env("LIBRARY_PATH", &sqlite);
+    run(ninja)
         .context("the trace processor was not built; what was compiled is kept, and the same command goes on there")?;
     publish_dir::<anyhow::Error>(
         &dir,
@@ -96,12 +102,29 @@ pub fn build() -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Perfetto's source, unpacked once.
+/// SQLite as a library, beside its source; its directory is the answer.
+fn sqlite() -> Result<PathBuf> {
+    let dir = unpacked().join(SQLITE);
+    let library = dir.join("libsqlite3.a");
+    if !library.is_file() {
+        let options = ["-O1", "-DSQLITE_THREADSAFE=0", "-DSQLITE_OMIT_LOAD_EXTENSION", "-DSQLITE_TEMP_STORE=3"];
+        run(Command::new("clang-19").args(options).args(["-c", "sqlite3.c"]).current_dir(&dir))?;
+        run(Command::new("ar").args(["rcs", "libsqlite3.a", "sqlite3.o"]).current_dir(&dir))?;
+    }
+    Ok(dir)
+}
+
+fn unpacked() -> PathBuf {
+    workspace_root().join("target/trace-processor")
+}
+
+/// Perfetto's source, and SQLite's, unpacked once.
 fn source() -> Result<PathBuf> {
-    let dir = workspace_root().join("target/trace-processor");
+    let dir = unpacked();
     let tree = dir.join(PART);
     if !dir.exists() {
-        let wanted = |path: &str| path.strip_prefix(PART).is_some_and(|p| !UNREAD.iter().any(|u| p.starts_with(u)));
+        let read = |p: &str| !UNREAD.iter().any(|u| p.starts_with(u));
+        let wanted = |path: &str| path.starts_with(SQLITE) || path.strip_prefix(PART).is_some_and(read);
         let found = ktstr_kernel::fetch::unpack_source(SOURCE, &dir, wanted, &Console::new())
             .with_context(|| format!("failed to get the source of {SOURCE}"))?;
         say(&format!("{} {}, SHA-256 {}", found.name, found.version, found.sha256));
