@@ -71,7 +71,6 @@ const PROCESSOR_NEEDS: &[Need] = &[
     need(Probe::Program("protoc"), "protobuf-compiler", "compiles its messages"),
     need(Probe::File("/usr/include/google/protobuf/message.h"), "libprotobuf-dev", "it links it"),
     need(Probe::File("/usr/include/google/protobuf/compiler/plugin.h"), "libprotoc-dev", "its own compilers link it"),
-    need(Probe::File("/usr/include/sqlite3.h"), "libsqlite3-dev", "it answers SQL with it"),
 ];
 
 const fn need(probe: Probe, package: &'static str, why: &'static str) -> Need {

@@ -19,6 +19,8 @@ const SOURCE: &str = "chromium";
 const PART: &str = "third_party/perfetto/";
 /// Beside it, SQLite in one file: Debian's own is older than Perfetto wants.
 const SQLITE: &str = "third_party/sqlite/src/amalgamation/";
+/// SQLite in one file has percentiles of its own (`SQLITE_ENABLE_PERCENTILE`); Perfetto asks for them as an extension.
+const PERCENTILE: &str = "int sqlite3_percentile_init(void *db, char **error, const void *api) { return 0; }\n";
 /// Of Perfetto, what the build does not read.
 const UNREAD: [&str; 3] = ["ui/", "docs/", "contrib/"];
 /// The program, and what makes it.
@@ -29,6 +31,7 @@ const OUT: &str = "out/ktstr";
 /// What is built, and with what: the machine's own compiler and libraries, nothing that a trace of ours does not hold.
 const ARGUMENTS: &str = r#"is_debug = false
 extra_cflags = "-O0 -g0"
+extra_ldflags = "-L../../../sqlite/src/amalgamation"
 cc = "clang-19"
 cxx = "clang++-19"
 is_clang = true
@@ -85,8 +88,8 @@ pub fn build() -> Result<PathBuf> {
     run(Command::new("gn").args(["gen", OUT]).current_dir(&tree))?;
     let sqlite = sqlite()?;
     let ninja = &mut Command::new("ninja");
-    // Before the machine's own header and library (clang's manual, Environment variables).
-    ninja.args(["-C", OUT, PROGRAM]).current_dir(&tree).env("CPATH", &sqlite).env("LIBRARY_PATH", &sqlite);
+    // Before a header of the machine's own (clang's manual, Environment variables).
+    ninja.args(["-C", OUT, PROGRAM]).current_dir(&tree).env("CPATH", &sqlite);
     run(ninja)
         .context("the trace processor was not built; what was compiled is kept, and the same command goes on there")?;
     publish_dir::<anyhow::Error>(
@@ -107,9 +110,11 @@ fn sqlite() -> Result<PathBuf> {
     let dir = unpacked().join(SQLITE);
     let library = dir.join("libsqlite3.a");
     if !library.is_file() {
+        fs::write(dir.join("percentile.c"), PERCENTILE)?;
         let options = ["-O1", "-DSQLITE_THREADSAFE=0", "-DSQLITE_OMIT_LOAD_EXTENSION", "-DSQLITE_TEMP_STORE=3"];
-        run(Command::new("clang-19").args(options).args(["-c", "sqlite3.c"]).current_dir(&dir))?;
-        run(Command::new("ar").args(["rcs", "libsqlite3.a", "sqlite3.o"]).current_dir(&dir))?;
+        let files = ["-DSQLITE_ENABLE_PERCENTILE", "-c", "sqlite3.c", "percentile.c"];
+        run(Command::new("clang-19").args(options).args(files).current_dir(&dir))?;
+        run(Command::new("ar").args(["rcs", "libsqlite3.a", "sqlite3.o", "percentile.o"]).current_dir(&dir))?;
     }
     Ok(dir)
 }
