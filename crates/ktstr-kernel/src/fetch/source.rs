@@ -5,11 +5,10 @@ use super::catalogue;
 use super::deb::each_file_of_tar_xz;
 use super::error::FetchError;
 use super::index::{Package, is_safe_path};
-use super::package::put;
+use super::package::{put, whole};
 use super::release::is_sha256;
 use super::stanza::stanzas;
 use super::verify::check_sha256;
-use crate::cache::CacheError;
 use crate::progress::Progress;
 use std::path::{Path, PathBuf};
 
@@ -27,27 +26,24 @@ pub fn unpack_source(
     keep: impl Fn(&str) -> bool,
     progress: &dyn Progress,
 ) -> Result<Package, FetchError> {
-    let parent = dir.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(parent).map_err(|e| CacheError::io("create", parent, e))?;
-    let work = tempfile::tempdir_in(parent).map_err(|e| CacheError::io("create a directory in", parent, e))?;
-    let (target, found) = catalogue::find_upstream(name, work.path(), progress)?;
-    let source = found.ok_or_else(|| FetchError::Package {
-        path: PathBuf::from(name),
-        why: format!("the archive offers no {UPSTREAM} of it; run `apt-get update` and repeat"),
-    })?;
-    progress.step(&format!("source {} {}", source.name, source.version));
-    let file = work.path().join("source.tar.xz");
-    let url = format!("{}/{}", target.site.trim_end_matches('/'), source.filename);
-    download(&url, &file, source.size, progress)?;
-    check_sha256(&source.filename, &file, &source.sha256)?;
-    progress.step(&format!("unpacking {}", source.name));
-    let tree = work.path().join("tree");
-    each_file_of_tar_xz(&file, |path, content| match path.split_once('/') {
-        Some((_, inside)) if keep(inside) => put(&tree, inside, content),
-        _ => Ok(()),
-    })?;
-    std::fs::rename(&tree, dir).map_err(|e| CacheError::io("move the unpacked source to", dir, e))?;
-    Ok(source)
+    whole(dir, "move the unpacked source to", |work, tree| {
+        let (target, found) = catalogue::find_upstream(name, work, progress)?;
+        let source = found.ok_or_else(|| FetchError::Package {
+            path: PathBuf::from(name),
+            why: format!("the archive offers no {UPSTREAM} of it; run `apt-get update` and repeat"),
+        })?;
+        progress.step(&format!("source {} {}", source.name, source.version));
+        let file = work.join("source.tar.xz");
+        let url = format!("{}/{}", target.site.trim_end_matches('/'), source.filename);
+        download(&url, &file, source.size, progress)?;
+        check_sha256(&source.filename, &file, &source.sha256)?;
+        progress.step(&format!("unpacking {}", source.name));
+        each_file_of_tar_xz(&file, |path, content| match path.split_once('/') {
+            Some((_, inside)) if keep(inside) => put(tree, inside, content),
+            _ => Ok(()),
+        })?;
+        Ok(source)
+    })
 }
 
 /// The upstream archive of the source of this name, if the list has it whole.
