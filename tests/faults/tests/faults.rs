@@ -210,7 +210,7 @@ fn a_disk_that_is_full_after_the_trace_leaves_a_record_that_names_none() {
     let options = Some(c"nr_inodes=3");
     let mounted = rustix::mount::mount("tmpfs", dir.path(), "tmpfs", rustix::mount::MountFlags::empty(), options);
     assert!(mounted.is_ok(), "this test mounts a file system of its own and needs root");
-    let fails = fixture("fails", dir.path()).env_remove("KTSTR_RUN_EPOCH").output().unwrap();
+    let fails = fixture("works_and_fails", dir.path()).env_remove("KTSTR_RUN_EPOCH").output().unwrap();
     let records = ktstr_sidecar::read_records(dir.path());
     rustix::mount::unmount(dir.path(), rustix::mount::UnmountFlags::DETACH).unwrap();
     let stderr = unwrapped(&fails.stderr);

@@ -72,6 +72,14 @@ fn fails(ctx: &Ctx) -> Result<AssertResult> {
     Ok(AssertResult::pass())
 }
 
+/// Long enough for its trace to have events.
+#[ktstr_test(llcs = 1, cores = 2, threads = 1, duration_s = 1)]
+fn works_and_fails(ctx: &Ctx) -> Result<AssertResult> {
+    let result = short(ctx)?;
+    ctx.claim("the answer").value(41).equals(42);
+    Ok(result)
+}
+
 #[ktstr_test(llcs = 1, cores = 2, threads = 1, duration_s = 1, expect_err)]
 fn panics(_ctx: &Ctx) -> Result<AssertResult> {
     panic!("the test function panicked on purpose")
