@@ -50,3 +50,11 @@ fn acpica_reads_ids_past_255() {
     let text = disassembled(&Topology::new(2, 16, 10, 2).unwrap(), &[2048, 2048]);
     assert!(text.contains("[Processor Local x2APIC]") && text.contains("[Processor Local x2APIC Affinity]"), "{text}");
 }
+
+#[test]
+fn acpica_reads_a_serial_port_with_its_interrupt_and_how_to_power_off() {
+    let text = disassembled(&Topology::new(1, 1, 2, 1).unwrap(), &[512]);
+    let block = text.split("DefinitionBlock").nth(1).unwrap();
+    insta::assert_snapshot!(&block[block.find('{').unwrap()..=block.rfind("\n}").unwrap() + 1]);
+    assert!(text.contains("Hardware Reduced (V5) : 1"), "{text}");
+}

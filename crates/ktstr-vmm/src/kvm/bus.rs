@@ -3,20 +3,18 @@
 
 use super::channel::{Inbox, Traffic, take_window};
 use super::ioapic::IoApic;
-use super::layout::{COM1, KEYBOARD_COMMAND, PM1_CONTROL, PM1_ENABLE, PM1_EVENT};
+use super::layout::{COM1, KEYBOARD_COMMAND, SLEEP_CONTROL, SLEEP_STATUS};
 use super::serial::{Keyboard, SerialPort};
 use ktstr_wire::{DOORBELL, PORT, PORT_READY};
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use vm_memory::GuestMemoryMmap;
 use vmm_sys_util::eventfd::EventFd;
 
-/// Bits of the PM1 control register: ACPI is on; sleep type; sleep now (ACPI 6.5, 4.8.3.2).
-const SCI_ENABLED: u16 = 1;
-const SLEEP_ENABLE: u16 = 1 << 13;
-const SLEEP_TYPE_SHIFT: u32 = 10;
-const SLEEP_TYPE_MASK: u16 = 7;
+/// Bits of the sleep control register: sleep now; sleep type (ACPI 6.5, 4.8.3.7).
+const SLEEP_ENABLE: u8 = 1 << 5;
+const SLEEP_TYPE_SHIFT: u32 = 2;
+const SLEEP_TYPE_MASK: u8 = 7;
 /// Command of the keyboard controller that pulses the reset line.
 const PULSE_RESET: u8 = 0xfe;
 /// What a bus without a device reads as.
@@ -50,8 +48,6 @@ pub(crate) struct Bus<S: Sink + Clone> {
     memory: GuestMemoryMmap,
     inbox: Inbox,
     traffic: Arc<Traffic>,
-    /// Which fixed events ACPI wants; there are none, but what was written must be read back.
-    pm1_enable: AtomicU16,
     /// The one device with memory, where KVM has none of its own.
     ioapic: Option<IoApic>,
 }
@@ -62,7 +58,7 @@ impl<S: Sink + Clone> Bus<S> {
         let serial = Arc::new(SerialPort::new(sink.clone(), serial_interrupt));
         let inbox = Inbox::new(inbox);
         let traffic = Arc::default();
-        Self { serial, sink, memory, inbox, traffic, pm1_enable: AtomicU16::new(0), ioapic: None }
+        Self { serial, sink, memory, inbox, traffic, ioapic: None }
     }
 
     /// With an I/O APIC that KVM leaves to us.
@@ -113,11 +109,9 @@ impl<S: Sink + Clone> Bus<S> {
                 take_window(&self.memory, &self.traffic, length, |bytes| self.sink.channel(bytes));
             }
             (COM1..=0x3ff, bytes) => self.serial.write(offset(port), bytes),
-            (PM1_ENABLE, [low, high, ..]) => self.pm1_enable.store(u16::from_le_bytes([*low, *high]), Relaxed),
-            (PM1_CONTROL, [low, high, ..]) => {
-                let value = u16::from_le_bytes([*low, *high]);
+            (SLEEP_CONTROL, [value, ..]) => {
                 let kind = (value >> SLEEP_TYPE_SHIFT) & SLEEP_TYPE_MASK;
-                if value & SLEEP_ENABLE != 0 && kind == u16::from(super::acpi::SOFT_OFF) {
+                if value & SLEEP_ENABLE != 0 && kind == super::acpi::SOFT_OFF {
                     return After::PowerOff;
                 }
             }
@@ -137,20 +131,10 @@ impl<S: Sink + Clone> Bus<S> {
                 data.copy_from_slice(&self.inbox.next(&self.memory, &self.traffic).to_le_bytes());
             }
             COM1..=0x3ff => self.serial.read(offset(port), data),
-            PM1_CONTROL => answer(data, SCI_ENABLED),
-            PM1_ENABLE => answer(data, self.pm1_enable.load(Relaxed)),
-            // Never busy, never an event.
-            KEYBOARD_COMMAND | PM1_EVENT => data.fill(0),
+            // Never busy, never asleep.
+            KEYBOARD_COMMAND | SLEEP_CONTROL | SLEEP_STATUS => data.fill(0),
             _ => {}
         }
-    }
-}
-
-/// A register of 16 bits, however wide the access.
-fn answer(data: &mut [u8], register: u16) {
-    data.fill(0);
-    for (slot, byte) in data.iter_mut().zip(register.to_le_bytes()) {
-        *slot = byte;
     }
 }
 
@@ -204,7 +188,7 @@ mod tests {
                         sent.extend_from_slice(&data);
                     }
                     let after = bus.write(port, &data);
-                    prop_assert!(after == After::GoOn || port == PM1_CONTROL || port == KEYBOARD_COMMAND);
+                    prop_assert!(after == After::GoOn || port == SLEEP_CONTROL || port == KEYBOARD_COMMAND);
                 } else {
                     bus.read(port, &mut data);
                 }
@@ -240,9 +224,11 @@ mod tests {
     #[test]
     fn soft_off_is_a_power_off_and_the_reset_line_a_reset() {
         let (bus, _) = bus();
-        let value = SLEEP_ENABLE | u16::from(crate::kvm::acpi::SOFT_OFF) << SLEEP_TYPE_SHIFT;
-        assert_eq!(bus.write(PM1_CONTROL, &value.to_le_bytes()), After::PowerOff);
-        assert_eq!(bus.write(PM1_CONTROL, &(value & !SLEEP_ENABLE).to_le_bytes()), After::GoOn);
+        let value = SLEEP_ENABLE | crate::kvm::acpi::SOFT_OFF << SLEEP_TYPE_SHIFT;
+        assert_eq!(bus.write(SLEEP_CONTROL, &[value]), After::PowerOff);
+        for other in [value & !SLEEP_ENABLE, value & !(1 << SLEEP_TYPE_SHIFT)] {
+            assert_eq!(bus.write(SLEEP_CONTROL, &[other]), After::GoOn);
+        }
         assert_eq!(bus.write(KEYBOARD_COMMAND, &[PULSE_RESET]), After::Reset);
     }
 

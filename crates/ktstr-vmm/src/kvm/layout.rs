@@ -42,11 +42,7 @@ pub(crate) const COM1: u16 = 0x3f8;
 pub(crate) const COM1_IRQ: u32 = 4;
 /// Command port of the keyboard controller, which resets a PC.
 pub(crate) const KEYBOARD_COMMAND: u16 = 0x64;
-/// ACPI PM1a event block: status first.
-pub(crate) const PM1_EVENT: u16 = 0x600;
-/// Its second half: which events are wanted.
-pub(crate) const PM1_ENABLE: u16 = PM1_EVENT + 2;
-/// ACPI PM1a control block.
-pub(crate) const PM1_CONTROL: u16 = 0x604;
-/// Interrupt of ACPI.
-pub(crate) const SCI: u16 = 9;
+/// ACPI sleep control register (ACPI 6.5, 4.8.3.7).
+pub(crate) const SLEEP_CONTROL: u16 = 0x600;
+/// ACPI sleep status register, which must be there and has nothing to say.
+pub(crate) const SLEEP_STATUS: u16 = 0x601;

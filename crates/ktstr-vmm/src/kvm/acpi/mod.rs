@@ -1,7 +1,9 @@
 //! ACPI tables of a machine. Pure: from a shape to bytes.
 //!
-//! Layouts and numbers: ACPI specification 6.5, the section named at each table.
+//! Layouts and numbers: ACPI specification 6.5, the section named at each table. The machine is of the hardware-reduced model
+//! (4.1): no 8259, no timer of ACPI's or the PC's, no interrupt for ACPI, and nothing that a kernel has to try out while it boots.
 
+mod dsdt;
 mod fadt;
 mod hmat;
 mod madt;
@@ -9,15 +11,14 @@ mod srat;
 mod table;
 
 use super::memory::Region;
+pub(crate) use dsdt::SOFT_OFF;
 use ktstr_topology::Topology;
 use table::table;
 
-/// Alignment of the FACS (5.2.10).
-const FACS_ALIGN: u64 = 64;
-/// Length of the FACS.
-const FACS_LEN: usize = 64;
 /// Length of the RSDP of revision 2 (5.2.5.3).
 const RSDP_LEN: usize = 36;
+/// Where tables begin; none needs more since there is no FACS.
+const ALIGN: u64 = 16;
 
 /// Name and bytes of a table, for those who look at them one by one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,17 +39,16 @@ pub fn acpi_tables(topology: &Topology, node_mib: &[u64], base: u64) -> Vec<Acpi
 
 pub(crate) fn build(topology: &Topology, regions: &[Region], base: u64) -> Vec<AcpiTable> {
     let mut out = Vec::new();
-    let mut next = (base + RSDP_LEN as u64).next_multiple_of(FACS_ALIGN);
+    let mut next = (base + RSDP_LEN as u64).next_multiple_of(ALIGN);
     let mut place = |name, bytes: Vec<u8>| {
         let address = next;
-        next = (address + bytes.len() as u64).next_multiple_of(16);
+        next = (address + bytes.len() as u64).next_multiple_of(ALIGN);
         out.push(AcpiTable { name, bytes, address });
         address
     };
-    let facs = place("FACS", facs());
-    let dsdt = place("DSDT", table(*b"DSDT", 2, &soft_off()));
+    let dsdt = place("DSDT", dsdt::dsdt());
     let mut listed = vec![
-        place("FACP", fadt::fadt(facs, dsdt)),
+        place("FACP", fadt::fadt(dsdt)),
         place("APIC", madt::madt(topology)),
         place("SRAT", srat::srat(topology, regions)),
         place("SLIT", slit(topology)),
@@ -78,30 +78,6 @@ fn rsdp(xsdt: u64) -> Vec<u8> {
     out
 }
 
-/// 5.2.10: version 2, everything else for sleep states that this machine does not have.
-fn facs() -> Vec<u8> {
-    let mut out = vec![0; FACS_LEN];
-    out[..4].copy_from_slice(b"FACS");
-    out[4..8].copy_from_slice(&64u32.to_le_bytes());
-    out[32] = 2;
-    out
-}
-
-/// `Name (_S5, Package () { 5, 5, 0, 0 })`: soft-off by writing 5 as the sleep type (20.2, AML).
-fn soft_off() -> Vec<u8> {
-    let (name, package, bytes, zero) = (0x08, 0x12, 0x0a, 0x00);
-    let elements = [bytes, SOFT_OFF, bytes, SOFT_OFF, zero, zero];
-    let mut out = vec![name];
-    out.extend_from_slice(b"_S5_");
-    // Length of the package: itself, the count of its elements, the elements.
-    out.extend_from_slice(&[package, 8, 4]);
-    out.extend_from_slice(&elements);
-    out
-}
-
-/// The sleep type that powers off.
-pub(crate) const SOFT_OFF: u8 = 5;
-
 /// 5.2.17.
 fn slit(topology: &Topology) -> Vec<u8> {
     let nodes = topology.numa_nodes;
@@ -122,7 +98,7 @@ mod tests {
         fn every_table_sums_to_zero_and_none_overlap(n in 1u32..5, l in 1u32..5, c in 1u32..17, t in 1u32..3) {
             let topology = Topology::new(n, n * l, c, t).unwrap();
             let all = acpi_tables(&topology, &vec![512; n as usize], 0xe_0000);
-            for table in all.iter().filter(|t| t.name != "FACS") {
+            for table in &all {
                 prop_assert_eq!(table.bytes.iter().fold(0u8, |a, b| a.wrapping_add(*b)), 0, "{}", table.name);
             }
             for pair in all.windows(2) {
