@@ -17,7 +17,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Runs of each monitor, in turn.
-pub const RUNS: usize = 15;
+pub const RUNS: usize = 21;
 /// Where the results are left inside the lab.
 const RESULTS: &str = "bench-boot.json";
 /// Firmware that QEMU loads for these machines.
@@ -114,10 +114,21 @@ pub fn inside(initrd: &Path, runs: usize) -> Result<()> {
                 "microvm" => qemu("microvm,x-option-roms=off,rtc=on", &kernel.join("vmlinux"), initrd),
                 machine => qemu(machine, &kernel.join("vmlinux"), initrd),
             };
-            let sample = sample.with_context(|| format!("{name}, run {run}"))?;
+            let sample = match sample {
+                Ok(sample) => sample,
+                // The lab's KVM gives up on a QEMU now and then; ours has no such excuse.
+                Err(e) if name != "ktstr" && e.is::<StoppedByKvm>() => {
+                    println!("{name} {run}: {e}; this run is not counted");
+                    continue;
+                }
+                Err(e) => return Err(e.context(format!("{name}, run {run}"))),
+            };
             println!("{name} {run}: {:.2} s, {} exits{}", sample.wall_s, sample.exits, phases(&sample.phases_us));
             samples.entry(name).or_default().push(sample);
         }
+    }
+    for (name, counted) in samples.iter().map(|(name, samples)| (name, samples.len())) {
+        ensure!(counted * 2 > runs, "only {counted} of {runs} runs of {name} came to their end");
     }
     match virtme::run(&kernel, virtme::Under::Kvm)? {
         virtme::End::Exited(figures) => drop(samples.insert(virtme::NAME, vec![figures])),
@@ -213,6 +224,18 @@ fn qemu(machine: &str, kernel: &Path, initrd: &Path) -> Result<Figures> {
     result
 }
 
+/// Its guest had not powered off.
+#[derive(Debug)]
+struct StoppedByKvm;
+
+impl std::fmt::Display for StoppedByKvm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KVM stopped QEMU's machine before its guest had powered off")
+    }
+}
+
+impl std::error::Error for StoppedByKvm {}
+
 /// QMP (docs/interop/qmp-spec.rst): one JSON object a line, events once capabilities were negotiated.
 fn wait_for_shutdown(child: &mut Child) -> Result<()> {
     let mut stdin = child.stdin.take().context("no stdin")?;
@@ -223,7 +246,9 @@ fn wait_for_shutdown(child: &mut Child) -> Result<()> {
             return Ok(());
         }
         // A power-off says so before it stops the machine; KVM_EXIT_INTERNAL_ERROR only stops it, and nothing would follow.
-        ensure!(!line.contains("\"STOP\""), "KVM stopped QEMU's machine before its guest had powered off");
+        if line.contains("\"STOP\"") {
+            return Err(StoppedByKvm.into());
+        }
     }
     anyhow::bail!("QEMU ended before its guest had powered off")
 }
