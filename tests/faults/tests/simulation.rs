@@ -5,6 +5,7 @@ mod common;
 
 use common::{Run, run_with};
 use ktstr_sidecar::SidecarRecord;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -152,6 +153,36 @@ fn a_debugger_that_looks_and_lets_go_changes_nothing() {
     });
     assert!(debugger.join().unwrap().len() > 100, "the registers of a stopped CPU");
     assert_eq!(digest(&plain), digest(&looked_at));
+}
+
+/// Puts a script before QEMU that loads `libraries` into it; `$OURS` is what the product loads.
+fn loads_into_qemu(command: &mut Command, dir: &Path, libraries: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = std::env::var_os("PATH").unwrap();
+    let qemu = std::env::split_paths(&path).map(|d| d.join("qemu-system-x86_64")).find(|q| q.is_file()).unwrap();
+    let script = dir.join("qemu-system-x86_64");
+    let text = format!("#!/bin/sh\nOURS=$LD_PRELOAD\nLD_PRELOAD={libraries} exec {} \"$@\"\n", qemu.display());
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let before = [dir.to_owned()].into_iter().chain(std::env::split_paths(&path));
+    command.env("PATH", std::env::join_paths(before).unwrap());
+}
+
+/// On a busy host QEMU's main loop may look whether all CPUs are idle when one has just become so and its last instructions are not
+/// counted yet. Here it nearly always does.
+#[test]
+fn a_main_loop_that_wakes_up_late_is_not_noticed() {
+    let (test, seed) = ("sleeps_a_minute", 7);
+    let late = concat!(env!("OUT_DIR"), "/late.so");
+    let run = |libraries: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let run = simulated(test, seed, "off", |command| loads_into_qemu(command, dir.path(), libraries));
+        digest(&run).to_owned()
+    };
+    let plain = simulated(test, seed, "off", |_| {});
+    assert_eq!(run(&format!("{late}:$OURS")), digest(&plain));
+    // Where main loop and CPUs take no turns, the same is noticed: this test tests something.
+    assert_ne!(run(late), digest(&plain));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The QEMU process: started, fed, and never left behind.
 
 use super::args::{FD_CHANNEL, FD_CONSOLE, FD_INITRD, qemu_arguments};
+use super::turns;
 use crate::accel::Accel;
 use crate::config::{Spoil, VmConfig};
 use crate::host::tsc::tsc_khz;
@@ -50,7 +51,8 @@ impl Monitor {
         let (console_read, console_write) = if simulated { written_at_once()? } else { pipe()? };
         let (channel_read, channel_write) = pipe()?;
         let initrd = initrd(config)?;
-        let inherited = [
+        let turns = simulated.then(turns::library).transpose()?;
+        let mut inherited = vec![
             (console_write.as_raw_fd(), FD_CONSOLE),
             (channel_write.as_raw_fd(), FD_CHANNEL),
             (initrd.as_raw_fd(), FD_INITRD),
@@ -60,6 +62,10 @@ impl Monitor {
         command.args(&args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         if config.terminal {
             command.stdin(Stdio::piped()).stdout(console_write.try_clone().context("no console for the machine")?);
+        }
+        if let Some(library) = &turns {
+            inherited.push((library.as_raw_fd(), turns::FD));
+            command.env("LD_PRELOAD", turns::path());
         }
         // SAFETY: between fork and exec only system calls on plain integers are made; nothing allocates or locks.
         unsafe {
@@ -73,8 +79,8 @@ impl Monitor {
                     let limit = Rlimit { current: Some(CONSOLE_BYTES), maximum: Some(CONSOLE_BYTES) };
                     rustix::process::setrlimit(Resource::Fsize, limit)?;
                 }
-                for (from, to) in inherited {
-                    if libc::dup2(from, to) < 0 {
+                for (from, to) in &inherited {
+                    if libc::dup2(*from, *to) < 0 {
                         return Err(std::io::Error::last_os_error());
                     }
                 }

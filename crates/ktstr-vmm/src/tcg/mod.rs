@@ -2,6 +2,7 @@
 
 mod args;
 mod child;
+mod turns;
 
 pub use args::qemu_arguments;
 pub use child::{QEMU_PACKAGE, QEMU_PROGRAM, qemu_version};
