@@ -10,9 +10,11 @@ use crate::demo::{DEFAULT_KERNEL, DEMO_SCHEDULER, fetch_kernel, install_schedule
 use crate::setup::run_setup;
 use crate::step::{cargo, run, say, workspace_root};
 use anyhow::{Context as _, Result, ensure};
-use cell::{Cell, Draw, Load};
+use cell::{Cell, Done, Draw, Load};
 use clap::Args;
 use results::{Results, table};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc;
 
 /// The kernel's own; nothing to install.
 const EEVDF: &str = "eevdf";
@@ -43,6 +45,9 @@ pub struct Simulations {
     /// Runs of each cell; every second one on a loaded host
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..))]
     runs: u32,
+    /// Machines at once [default: the host's CPUs]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    jobs: Option<u32>,
     /// Forget what has run
     #[arg(long)]
     fresh: bool,
@@ -74,12 +79,13 @@ pub fn simulations(options: &Simulations) -> Result<()> {
         let missing: Vec<&Cell> = cells.iter().filter(|cell| !results.has(cell, draw)).collect();
         count += cells.len() - missing.len();
         let load = (draw.is_loaded() && !missing.is_empty()).then(Load::start).transpose()?;
-        for cell in missing {
+        let one = |cell: &Cell| cell.run(&program, kernel.dir(), draw);
+        let keep = |done: Done| {
             count += 1;
-            let done = cell.run(&program, kernel.dir(), draw)?;
             say(&format!("{count} of {total}: {done}"));
-            results.add(done)?;
-        }
+            results.add(done)
+        };
+        each(&missing, jobs(options), one, keep)?;
         drop(load);
     }
     println!("{}", table(&cells, &results, options.runs));
@@ -87,6 +93,38 @@ pub fn simulations(options: &Simulations) -> Result<()> {
     let bad = cells.iter().filter(|cell| !results.holds(cell, options.runs)).count();
     ensure!(bad == 0, "{bad} of {} cells do not repeat themselves: the host has found a way in", cells.len());
     Ok(())
+}
+
+fn jobs(options: &Simulations) -> usize {
+    let all = std::thread::available_parallelism().map_or(1, usize::from);
+    options.jobs.and_then(|jobs| usize::try_from(jobs).ok()).unwrap_or(all)
+}
+
+/// Runs some cells at once and keeps what comes of each as soon as it is there; the first error ends it.
+fn each(
+    cells: &[&Cell],
+    jobs: usize,
+    run: impl Fn(&Cell) -> Result<Done> + Sync,
+    mut keep: impl FnMut(Done) -> Result<()>,
+) -> Result<()> {
+    let next = AtomicUsize::new(0);
+    let (next, run) = (&next, &run);
+    std::thread::scope(|scope| {
+        let (send, receive) = mpsc::channel();
+        for _ in 0..jobs {
+            let send = send.clone();
+            scope.spawn(move || {
+                while let Some(cell) = cells.get(next.fetch_add(1, Relaxed)) {
+                    // Nobody listens once there was an error.
+                    if send.send(run(cell)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(send);
+        receive.into_iter().try_for_each(|done| keep(done?))
+    })
 }
 
 fn cells(options: &Simulations) -> Vec<Cell> {
