@@ -4,7 +4,7 @@ use std::process::Command;
 
 fn main() {
     const SOURCE: &str = "preload/turns.rs";
-    println!("cargo::rerun-if-changed={SOURCE}");
+    println!("cargo::rerun-if-changed=preload");
     let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"));
     let to = Path::new(&variable("OUT_DIR")).join("turns.so");
     let mut rustc = Command::new(variable("RUSTC"));

@@ -40,6 +40,10 @@ impl Bench {
     }
 
     fn sim(&self, words: &[&str]) -> Said {
+        self.sim_with(words, &[])
+    }
+
+    fn sim_with(&self, words: &[&str], env: &[(&str, &str)]) -> Said {
         let output = Command::new(env!("CARGO_BIN_EXE_cargo-ktstr"))
             .args(["ktstr", "sim"])
             .args(words)
@@ -55,6 +59,7 @@ impl Bench {
             .env_remove("KTSTR_CHAOS")
             .env_remove("KTSTR_CHAOS_KEEP")
             .env_remove("KTSTR_KERNEL_LIST")
+            .envs(env.iter().copied())
             .output()
             .unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -205,6 +210,39 @@ fn a_record_is_replayed_by_itself_and_what_is_missing_is_named() {
         let said = with(&of(name, value));
         assert!(said.contains(words), "`{words}` is not in:\n{said}");
     }
+}
+
+#[test]
+fn a_stop_at_an_instant_is_of_the_recorded_run_or_said_not_to_be() {
+    let bench = Bench::new();
+    let ran = bench.sim(&["run", "fails_by_chance", "--seed", "3", "--chaos", "high"]);
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    let record = bench.dir.path().join("out/binary/ktstr_fails_by_chance/run");
+    let replay = |under_gdb: &str, words: &[&str]| {
+        let replay = ["replay", record.to_str().unwrap(), "--gdb", "7", "--at"];
+        bench.sim_with(&[&replay, words].concat(), &[("UNDER_GDB", under_gdb)])
+    };
+    let good = replay("", &["failure"]);
+    assert_eq!(good.code, 0, "{}{}", good.stdout, good.stderr);
+    assert!(good.stderr.contains("It stops 0.000005000 s after power-on."), "{}", good.stderr);
+    assert!(good.stdout.contains("under gdb: the recorded run up to its stop, 0.000005000 s"), "{}", good.stdout);
+    let json = replay("", &["failure", "--json"]).json();
+    assert_eq!((&json[0]["gdb"]["stop_ns"], &json[0]["gdb"]["same_until_stop"]), (&5000.into(), &true.into()));
+    for (under_gdb, at, words) in [
+        ("strays", "failure", "under gdb: not the recorded run: it strayed before its stop"),
+        ("ends", "failure", "under gdb: ended before its stop"),
+        ("old", "failure", "the run left no times of its output: the binary is of a version"),
+        ("", "3ms", "the test never began"),
+        ("", "soon", "`soon` is no length of time"),
+    ] {
+        let said = replay(under_gdb, &[at]);
+        assert_ne!(said.code, 0, "{under_gdb}: {}", said.stdout);
+        let all = said.stdout + &said.stderr;
+        assert!(all.contains(words), "`{words}` is not in:\n{all}");
+    }
+    // Nothing of it is left beside the record.
+    let left = std::fs::read_dir(record.parent().unwrap().join("replay")).unwrap().flatten();
+    assert!(left.into_iter().all(|file| !file.file_name().to_string_lossy().contains("times")));
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub const VARIABLES: &[Variable] = &[
         "KTSTR_GDB",
         "port of this host, or path of a socket, where QEMU waits for a debugger before the first instruction",
     ),
+    var("KTSTR_GDB_STOP_NS", "where a simulated run stops for that debugger, in ns of virtual time since power-on"),
+    var("KTSTR_SIM_TIMES", "file for the virtual times at which a simulated run wrote its output"),
     var("KTSTR_OVERCOMMIT", "multiplies the host CPUs that gauntlet presets may use (default 1)"),
     var("KTSTR_SCHEDULER", "path of the scheduler binary for `binary = \"…\"` declarations"),
     var("KTSTR_SCHEDULER_ARGS", "words put behind the arguments of the scheduler under test; the record says so"),
@@ -87,6 +89,10 @@ pub struct Settings {
     pub sim_keep: Option<PathBuf>,
     /// `KTSTR_GDB`.
     pub gdb: Option<String>,
+    /// `KTSTR_GDB_STOP_NS`, or why it is refused.
+    pub gdb_stop_ns: Result<Option<u64>, String>,
+    /// `KTSTR_SIM_TIMES`.
+    pub sim_times: Option<PathBuf>,
     /// `KTSTR_OVERCOMMIT`, or why it is refused.
     pub overcommit: Result<f64, String>,
     /// `KTSTR_BUDGET_SECS`, unparsed.
@@ -150,6 +156,8 @@ impl Settings {
             ),
             sim_keep: path("KTSTR_SIM_KEEP"),
             gdb: text("KTSTR_GDB"),
+            gdb_stop_ns: text("KTSTR_GDB_STOP_NS").map(|ns| parse_ns(&ns)).transpose(),
+            sim_times: path("KTSTR_SIM_TIMES"),
             overcommit: ktstr_topology::parse_overcommit(text("KTSTR_OVERCOMMIT").as_deref())
                 .map_err(|e| e.to_string()),
             budget: text("KTSTR_BUDGET_SECS"),
@@ -185,6 +193,10 @@ impl Settings {
         }
         self.kernels.iter().map(|k| k.label.as_str()).collect()
     }
+}
+
+fn parse_ns(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("KTSTR_GDB_STOP_NS=`{text}` is no count of nanoseconds"))
 }
 
 /// Everything a decision of dispatch rests on, read once.

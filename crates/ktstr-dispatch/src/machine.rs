@@ -252,6 +252,13 @@ fn configure(
             "KTSTR_GDB is set, and only QEMU lets a debugger in; set KTSTR_ACCEL=sim or tcg, or unset it",
         )));
     }
+    let stop_at_ns = settings.gdb_stop_ns.clone().map_err(|e| anyhow::Error::new(HarnessFault::new(e)))?;
+    if stop_at_ns.is_some() && (accel != Accel::Sim || settings.gdb.is_none()) {
+        return Err(anyhow::Error::new(HarnessFault::new(
+            "KTSTR_GDB_STOP_NS is set, and only a simulated machine with a debugger stops at an instant; set KTSTR_ACCEL=sim and \
+             KTSTR_GDB, or unset it",
+        )));
+    }
     let base = base_layer(entry, kernel, &cast)?;
     let params = GuestParams {
         schema: ktstr_guest_init::PARAMS_SCHEMA,
@@ -292,6 +299,8 @@ fn configure(
             (Accel::Kvm | Accel::Tcg, None) => deadlines(entry, topology),
         },
         gdb: settings.gdb.clone(),
+        stop_at_ns,
+        times: settings.sim_times.clone().filter(|_| accel == Accel::Sim),
         accel,
         seed: simulation.seed_for(entry.name),
         performance: entry.performance_mode.then(|| Performance { lock_dir: settings.lock_dir.clone() }),

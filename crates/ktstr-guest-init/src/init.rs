@@ -6,7 +6,7 @@ use crate::params::{GuestParams, PARAMS_SCHEMA};
 use crate::trace::{Trace, Tracing};
 use crate::{kmsg, mount, params, port, power, readback, reaper};
 use anyhow::{Context as _, Result, bail};
-use ktstr_scenario::chaos::Perturbers;
+use ktstr_scenario::chaos::{Perturbation, Perturbers};
 use ktstr_scenario::{
     Attachable, Ctx, CtxParams, SchedulerControl, TestBody, count_calls, panic_text, profile, report,
 };
@@ -106,8 +106,10 @@ fn live(
     let _calls = (programs && params.trace != Tracing::Off).then(count_calls);
     control.begin().map_err(|e| (Stage::Scheduler, e))?;
     let trace = Trace::start(params);
+    let plan = params.chaos.plan_on(&params.topology, Duration::from_millis(params.duration_ms));
+    // What the plan's times count from comes right behind it.
     link.send(&Message::Phase("test".into()));
-    let report = perturbed(params, body, &control).map_err(init)?;
+    let report = perturbed(&plan, || call(params, body, &control)).map_err(init)?;
     link.send(&Message::Phase("test-end".into()));
     if let Some(trace) = trace {
         trace.stop(params, &report, link);
@@ -168,10 +170,9 @@ fn prepare(params: &GuestParams) {
 }
 
 /// The test function, among the perturbations that the host asked for.
-fn perturbed(params: &GuestParams, body: TestBody, control: &Arc<SchedulerControl>) -> Result<TestReport> {
-    let plan = params.chaos.plan_on(&params.topology, Duration::from_millis(params.duration_ms));
-    let perturbers = Perturbers::start(&plan)?;
-    let report = call(params, body, control);
+fn perturbed(plan: &[Perturbation], test: impl FnOnce() -> TestReport) -> Result<TestReport> {
+    let perturbers = Perturbers::start(plan)?;
+    let report = test();
     perturbers.end()?;
     Ok(report)
 }

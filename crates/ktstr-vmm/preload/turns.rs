@@ -13,6 +13,8 @@
 //! Without the standard library, so that it needs nothing but the C library that QEMU has loaded.
 #![no_std]
 
+mod instant;
+
 use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 use core::mem::transmute;
 use core::ptr::null_mut;
@@ -207,6 +209,8 @@ pub unsafe extern "C" fn pthread_cond_wait(condition: *mut c_void, mutex: *mut c
         let first = CPUS.compare_exchange(0, me(), SeqCst, SeqCst).is_ok();
         if first {
             BIG_LOCK.store(mutex, SeqCst);
+            // The clocks are there, and no instruction has been executed.
+            instant::set();
         }
     }
     let (Some((has_it, asks)), Some(true)) = (part(), asks_qemu(&HAS_BIG_LOCK)) else {
@@ -256,18 +260,22 @@ extern "C" fn begin() {
     if has.is_null() || idle.is_null() {
         // A script around QEMU has neither, and hands this library on.
         if is_qemu() {
-            let text = b"this QEMU hides its functions (it was linked without -rdynamic), so its main loop cannot be kept from showing in the guest: a simulated run could not be repeated\n";
-            // SAFETY: the bytes are there, and nothing runs after it.
-            unsafe {
-                write(2, text.as_ptr().cast(), text.len());
-                _exit(1);
-            }
+            refuse(b"this QEMU hides its functions (it was linked without -rdynamic), so its main loop cannot be kept from showing in the guest: a simulated run could not be repeated\n");
         }
         return;
     }
     ALL_IDLE.store(idle, SeqCst);
     HAS_BIG_LOCK.store(has, SeqCst);
     MAIN.store(me(), SeqCst);
+    instant::begin();
+}
+
+fn refuse(text: &[u8]) -> ! {
+    // SAFETY: the bytes are there, and nothing runs after it.
+    unsafe {
+        write(2, text.as_ptr().cast(), text.len());
+        _exit(1);
+    }
 }
 
 fn is_qemu() -> bool {

@@ -35,6 +35,11 @@ pub struct VmConfig {
     pub verbose: bool,
     /// Where QEMU waits for a debugger before the first instruction: a port of this host, or the path of a socket.
     pub gdb: Option<String>,
+    /// Where a simulated machine stops for that debugger by itself, in ns of its virtual time, which begins with power-on.
+    pub stop_at_ns: Option<u64>,
+    /// File for the virtual times of a simulated machine's output: three words of 64 bits for each time it wrote, least byte first:
+    /// console (0) or stream (1), bytes, ns. The stop is a write of 0 bytes to 2.
+    pub times: Option<PathBuf>,
     /// The console is this process's stdin and stdout (tcg); typing Ctrl-A and then x ends the machine.
     pub terminal: bool,
     /// A fault to inject, for tests of the harness.
@@ -110,6 +115,8 @@ impl Default for VmConfig {
             performance: None,
             verbose: false,
             gdb: None,
+            stop_at_ns: None,
+            times: None,
             terminal: false,
             spoil: Spoil::Nothing,
         }

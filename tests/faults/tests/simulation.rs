@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "common/debugger.rs"]
+mod debugger;
 
 use common::{Run, run_with};
+use debugger::Debugger;
 use ktstr_sidecar::SidecarRecord;
 use std::path::Path;
 use std::process::Command;
@@ -116,36 +119,18 @@ fn a_host_that_reads_the_console_late_is_not_noticed() {
     assert_eq!(digest(&at_once), digest(&late));
 }
 
-/// Speaks as much of gdb's protocol as it takes to let a stopped machine go.
 #[test]
 fn a_debugger_that_looks_and_lets_go_changes_nothing() {
-    use std::io::{Read as _, Write as _};
     let plain = simulated("says_hello", 7, "off", |_| {});
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("gdb");
     let place = socket.clone();
     let debugger = std::thread::spawn(move || {
-        let mut stream = common::wait_for(|| std::os::unix::net::UnixStream::connect(&place).ok());
-        let mut packet = |body: &str, answers: bool| {
-            let sum = body.bytes().fold(0u8, u8::wrapping_add);
-            write!(stream, "${body}#{sum:02x}").unwrap();
-            let mut seen = Vec::new();
-            // The packet's receipt, and the answer up to its two digits of checksum.
-            while answers && seen.iter().position(|b| *b == b'#').is_none_or(|hash| seen.len() < hash + 3) {
-                let mut byte = [0];
-                stream.read_exact(&mut byte).unwrap();
-                seen.push(byte[0]);
-            }
-            if answers {
-                stream.write_all(b"+").unwrap();
-            }
-            String::from_utf8_lossy(&seen).into_owned()
-        };
-        assert!(packet("?", true).contains("$T"));
-        let registers = packet("g", true);
-        packet("c", false);
-        // Until the machine is gone.
-        let _ = stream.read_to_end(&mut Vec::new());
+        let mut debugger = Debugger::attach(&place);
+        assert!(debugger.ask("?").starts_with('T'));
+        let registers = debugger.ask("g");
+        debugger.send("c");
+        debugger.wait();
         registers
     });
     let looked_at = simulated("says_hello", 7, "off", |command| {
@@ -153,6 +138,61 @@ fn a_debugger_that_looks_and_lets_go_changes_nothing() {
     });
     assert!(debugger.join().unwrap().len() > 100, "the registers of a stopped CPU");
     assert_eq!(digest(&plain), digest(&looked_at));
+}
+
+/// What a machine wrote and when: output, bytes, ns; 0 is the console, 1 the stream, 2 its stop.
+fn times(file: &Path) -> Vec<[u64; 3]> {
+    let bytes = std::fs::read(file).unwrap();
+    let words = |entry: &[u8]| std::array::from_fn(|i| u64::from_le_bytes(*entry[i * 8..].first_chunk().unwrap()));
+    bytes.chunks_exact(24).map(words).collect()
+}
+
+/// The instants are those of bytes that the guest writes one instruction after the other, so one instruction too many or too few
+/// shows; and there is one timer more than in the recorded run, which must not show before.
+#[test]
+fn a_machine_that_is_to_stop_at_an_instant_executes_the_recorded_run_up_to_it_and_no_instruction_more() {
+    let (test, seed, chaos) = ("says_hello", 7, "high");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("times");
+    simulated(test, seed, chaos, |command| {
+        command.env("KTSTR_SIM_TIMES", &file);
+    });
+    let recorded = times(&file);
+    let stopped = |ns: u64, libraries: &str| {
+        let socket = dir.path().join("gdb");
+        let place = socket.clone();
+        let debugger = std::thread::spawn(move || {
+            let mut debugger = Debugger::attach(&place);
+            debugger.send("c");
+            assert!(debugger.hear().starts_with("T02"), "it stops as if interrupted");
+            let cpus = ["1", "2"].map(|cpu| {
+                assert_eq!(debugger.ask(&format!("Hg{cpu}")), "OK");
+                debugger.ask("g")
+            });
+            debugger.send("c");
+            debugger.wait();
+            cpus
+        });
+        simulated(test, seed, chaos, |command| {
+            command.env("KTSTR_GDB", &socket).env("KTSTR_GDB_STOP_NS", ns.to_string()).env("KTSTR_SIM_TIMES", &file);
+            loads_into_qemu(command, dir.path(), libraries);
+        });
+        (times(&file), debugger.join().unwrap())
+    };
+    // In the middle of the first frame, and before the second, which follows long after it.
+    let second = recorded.windows(2).position(|pair| pair[1][2] - pair[0][2] > 1_000).unwrap() + 1;
+    for (index, before) in [(second / 2, 0), (second / 2, 2), (second, 2)] {
+        let ns = recorded[index][2] - before;
+        let (seen, _) = stopped(ns, "$OURS");
+        let upto = seen.iter().position(|entry| entry[0] == 2).unwrap();
+        assert_eq!(seen[upto], [2, 0, ns]);
+        assert_eq!(upto, if before == 0 { index + 1 } else { index });
+        assert_eq!(seen[..upto], recorded[..upto]);
+    }
+    // A main loop that is late with everything shows in no register.
+    let ns = recorded[second / 2][2];
+    let late = concat!(env!("OUT_DIR"), "/late.so");
+    assert_eq!(stopped(ns, "$OURS"), stopped(ns, &format!("{late}:$OURS")));
 }
 
 /// Puts a script before QEMU that loads `libraries` into it; `$OURS` is what the product loads.
@@ -183,6 +223,19 @@ fn a_main_loop_that_wakes_up_late_is_not_noticed() {
     assert_eq!(run(&format!("{late}:$OURS")), digest(&plain));
     // Where main loop and CPUs take no turns, the same is noticed: this test tests something.
     assert_ne!(run(late), digest(&plain));
+}
+
+#[test]
+fn a_stop_on_a_machine_that_is_not_simulated_or_with_nobody_to_look_is_refused() {
+    let refused = |accel: &str, gdb: &str, ns: &str, why: &str| {
+        let run = run_with("passes", |command| {
+            command.env("KTSTR_ACCEL", accel).env("KTSTR_GDB", gdb).env("KTSTR_GDB_STOP_NS", ns);
+        });
+        common::fails_with(&run, why);
+    };
+    refused("tcg", "1234", "5", "only a simulated machine with a debugger stops at an instant");
+    refused("sim", "", "5", "only a simulated machine with a debugger stops at an instant");
+    refused("sim", "1234", "3 ms", "KTSTR_GDB_STOP_NS=`3 ms` is no count of nanoseconds");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Where two runs of one seed part.
 
-use ktstr_wire::{Decoder, HEADER_LEN, Message, Nonce, TRAILER_LEN};
+use super::frames::frames;
+use ktstr_wire::{HEADER_LEN, TRAILER_LEN};
 use serde::Serialize;
 use std::ops::Range;
 
@@ -86,27 +87,10 @@ fn payload<'a>(stream: &'a [u8], frame: &Range<usize>) -> &'a [u8] {
     &stream[frame.start + HEADER_LEN..frame.end - TRAILER_LEN]
 }
 
-/// The frames of a stream up to its first fault, each with its bytes.
-fn frames(stream: &[u8]) -> Vec<(Range<usize>, Message)> {
-    let Some(nonce) = stream.get(16..24).and_then(|bytes| bytes.try_into().ok()) else {
-        return Vec::new();
-    };
-    let mut decoder = Decoder::new(Nonce(u64::from_le_bytes(nonce)));
-    let mut found = Vec::new();
-    let mut start = 0;
-    for (at, byte) in stream.iter().enumerate() {
-        for message in decoder.push(&[*byte]) {
-            found.push((start..at + 1, message));
-            start = at + 1;
-        }
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ktstr_wire::Encoder;
+    use ktstr_wire::{Encoder, Message, Nonce};
     use proptest::prelude::*;
 
     fn stream(nonce: u64, words: &[&str]) -> Vec<u8> {

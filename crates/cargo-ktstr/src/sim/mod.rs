@@ -6,6 +6,8 @@ mod compare;
 mod coverage;
 mod difference;
 mod figures;
+mod frames;
+mod instant;
 mod load;
 mod pool;
 mod reduce;
@@ -43,7 +45,7 @@ pub enum Sim {
     Compare(compare::Compare),
     /// Run what a record tells of again, and confirm that it is the same, bit for bit
     #[command(
-        after_help = "Exit code: 0 when the digest is the record's, 1 when not.\n\nExamples:\n  cargo ktstr sim replay target/ktstr-sim/my_tests/ktstr_fairness/seed-13-shrunk\n  cargo ktstr sim replay fairness.ktstr.json --binary ./fairness-tests\n  cargo ktstr sim replay fairness.ktstr.json --gdb 1234"
+        after_help = "Exit code: 0 when the digest is the record's, and with --at the run under gdb was the same up to its stop; 1 when not.\n\nExamples:\n  cargo ktstr sim replay target/ktstr-sim/my_tests/ktstr_fairness/seed-13-shrunk\n  cargo ktstr sim replay fairness.ktstr.json --binary ./fairness-tests\n  cargo ktstr sim replay fairness.ktstr.json --gdb --at failure-2ms"
     )]
     Replay(replay::Replay),
 }

@@ -1,6 +1,7 @@
 //! `cargo ktstr sim replay`: what a record tells of, once more.
 
-use super::attempt::{Draw, Level, Out, brief, drawn, short};
+use super::attempt::{Draw, Level, Out, Ran, brief, drawn, short};
+use super::instant::{At, Same, Seen, Stop, Times};
 use crate::find::{Selection, Test};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum as _;
@@ -10,7 +11,7 @@ use ktstr_kernel::{Console, Progress as _};
 use ktstr_sidecar::SidecarRecord;
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 #[derive(clap::Args)]
 pub struct Replay {
@@ -19,6 +20,10 @@ pub struct Replay {
     /// Let QEMU wait for gdb before the first instruction, on this port or at this socket's path
     #[arg(long, value_name = "PORT|PATH", num_args = 0..=1, default_missing_value = "1234")]
     gdb: Option<String>,
+    /// Let it stop there by itself, at an instant of virtual time: `failure`, `failure-2ms`, or as long after the test began as
+    /// `337.374ms`
+    #[arg(long, value_name = "TIME", requires = "gdb")]
+    at: Option<At>,
     #[command(flatten)]
     out: Out,
     /// For machines
@@ -45,50 +50,113 @@ pub fn run(command: &Replay) -> Result<ExitCode> {
     let is_replay = command.record.ancestors().take(2).any(|dir| dir.ends_with("replay"));
     let dir = command.out.dir(&test, if is_replay { "replay-again" } else { "replay" })?;
     progress.step(&format!("simulating {}, {}", test.name, drawn(&record)));
-    if let Some(place) = &command.gdb {
-        progress.note(&invitation(place, &kernel.image, record.kernel_release.as_deref()));
+    let again = |dir: PathBuf, change: &dyn Fn(&mut Command)| {
+        draw.run(&test, Some(&record.topology), dir, |child| {
+            if let Some(dir) = &kernel.dir {
+                child.env("KTSTR_KERNEL", dir).env_remove("KTSTR_TEST_KERNEL");
+            }
+            child.env("KTSTR_SCHEDULER_ARGS", record.scheduler_args.join(" "));
+            change(child);
+        })
+    };
+    let open = |place: &str| progress.note(&invitation(place, &kernel.image, record.kernel_release.as_deref()));
+    let Some(at) = command.at else {
+        let gdb = command.gdb.as_deref();
+        gdb.into_iter().for_each(open);
+        let ran = again(dir, &|child| {
+            gdb.map(|place| child.env("KTSTR_GDB", place));
+        })?;
+        progress.finish();
+        let differ = differences(&record, &ran.record);
+        report(command, &test, &ran, &differ, None);
+        return Ok(code(differ.is_empty()));
+    };
+    // Where the instant lies is seen in a run that nobody stops, which also shows that this host repeats the record.
+    let place = command.gdb.as_deref().context("--at needs --gdb")?;
+    let file = dir.join("times");
+    let ran = again(dir, &|child| {
+        child.env("KTSTR_SIM_TIMES", &file);
+    })?;
+    let differ = differences(&record, &ran.record);
+    if !differ.is_empty() {
+        progress.finish();
+        report(command, &test, &ran, &differ, None);
+        return Ok(ExitCode::FAILURE);
     }
-    let ran = draw.run(&test, Some(&record.topology), dir, |child| {
-        if let Some(dir) = &kernel.dir {
-            child.env("KTSTR_KERNEL", dir).env_remove("KTSTR_TEST_KERNEL");
-        }
-        child.env("KTSTR_SCHEDULER_ARGS", record.scheduler_args.join(" "));
-        if let Some(place) = &command.gdb {
-            child.env("KTSTR_GDB", place);
-        }
+    let times = taken(&file)?;
+    let output = |name: &str| {
+        let path = ran.dir.join(name);
+        std::fs::read(&path).with_context(|| format!("failed to read {}", path.display()))
+    };
+    let seen = Seen { record: &ran.record, console: &output("console")?, stream: &output("stream")?, times: &times };
+    let stop = seen.stop(at)?;
+    open(place);
+    progress.note(&format!("It stops {}.", stop.place));
+    let file = ran.dir.join("gdb-times");
+    let looked_at = again(command.out.dir(&test, "replay-gdb")?, &|child| {
+        child.env("KTSTR_GDB", place).env("KTSTR_GDB_STOP_NS", stop.ns.to_string()).env("KTSTR_SIM_TIMES", &file);
     })?;
     progress.finish();
-    let differ = differences(&record, &ran.record);
+    let same = times.same_until(stop.ns, &taken(&file).unwrap_or_default());
+    report(command, &test, &ran, &differ, Some((&stop, &looked_at, same)));
+    Ok(code(same == Same::Yes))
+}
+
+const fn code(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The times that a run left; the file is of no use to anybody else, and large.
+fn taken(file: &Path) -> Result<Times> {
+    let bytes = std::fs::read(file).unwrap_or_default();
+    let _ = std::fs::remove_file(file);
+    Times::parse(&bytes)
+}
+
+fn report(command: &Replay, test: &Test, ran: &Ran, differ: &[String], stopped: Option<(&Stop, &Ran, Same)>) {
     let confirmed = differ.is_empty();
     if command.json {
-        println!(
-            "{}",
-            json!({"test": test.name, "confirmed": confirmed, "differ": differ, "verdict": ran.record.verdict(),
-                "message": ran.record.message, "digest": ran.record.digest, "record": ran.dir, "wall_s": ran.wall.as_secs_f64()})
-        );
-    } else {
-        let (verdict, digest) = (ran.record.verdict(), short(ran.record.digest.as_deref()));
-        let what = if confirmed { "confirmed" } else { "not the same" };
-        println!(
-            "{what}: {}  {}  digest {digest}  {verdict}  {:.1} s",
-            test.name,
-            drawn(&ran.record),
-            ran.wall.as_secs_f64()
-        );
-        if !ran.record.message.is_empty() {
-            println!("      {}", brief(&ran.record.message));
+        let mut value = json!({"test": test.name, "confirmed": confirmed, "differ": differ, "verdict": ran.record.verdict(),
+            "message": ran.record.message, "digest": ran.record.digest, "record": ran.dir, "wall_s": ran.wall.as_secs_f64()});
+        if let (Some((stop, looked_at, same)), Some(object)) = (stopped, value.as_object_mut()) {
+            let under = json!({"stop_ns": stop.ns, "same_until_stop": same == Same::Yes, "verdict": looked_at.record.verdict(),
+                "message": looked_at.record.message});
+            object.insert("gdb".into(), under);
         }
-        for line in &differ {
-            println!("      {line}");
-        }
-        if differ.iter().all(|line| line.starts_with("digest") || line.starts_with("verdict")) && !confirmed {
-            println!(
-                "      nothing that decides the run differs: `cargo ktstr sim check {}` shows where it strays",
-                record.test_name
-            );
+        println!("{value}");
+        return;
+    }
+    let (verdict, digest) = (ran.record.verdict(), short(ran.record.digest.as_deref()));
+    let what = if confirmed { "confirmed" } else { "not the same" };
+    println!(
+        "{what}: {}  {}  digest {digest}  {verdict}  {:.1} s",
+        test.name,
+        drawn(&ran.record),
+        ran.wall.as_secs_f64()
+    );
+    if !ran.record.message.is_empty() {
+        println!("      {}", brief(&ran.record.message));
+    }
+    for line in differ {
+        println!("      {line}");
+    }
+    if !confirmed && differ.iter().all(|line| line.starts_with("digest") || line.starts_with("verdict")) {
+        println!(
+            "      nothing that decides the run differs: `cargo ktstr sim check {}` shows where it strays",
+            ran.record.test_name
+        );
+    }
+    if let Some((stop, looked_at, same)) = stopped {
+        let what = match same {
+            Same::Yes => "the recorded run up to its stop",
+            Same::Ended => "ended before its stop",
+            Same::Strayed => "not the recorded run: it strayed before its stop",
+        };
+        println!("under gdb: {what}, {}", stop.place);
+        if same != Same::Yes && !looked_at.record.message.is_empty() {
+            println!("      {}", brief(&looked_at.record.message));
         }
     }
-    Ok(if confirmed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn read(path: &Path) -> Result<SidecarRecord> {

@@ -40,10 +40,23 @@ fails_by_chance)
     fi
     ;;
 esac
-[ -z "$KTSTR_GDB" ] || said="$said gdb $KTSTR_GDB"
+[ -z "$KTSTR_GDB" ] || [ -n "$KTSTR_GDB_STOP_NS" ] || said="$said gdb $KTSTR_GDB"
+splat= && [ "$passed" = true ] || splat="\"$said\""
 [ "$keep" = all ] && words=$chaos || words="$chaos, only $keep"
 printf '%s\n' "$said" >"$KTSTR_SIM_KEEP/console"
 : >"$KTSTR_SIM_KEEP/stream"
+# The console all at once after 5 µs, and a stop.
+word() { printf "\\$(printf %03o $(($1 & 255)))\\$(printf %03o $(($1 >> 8)))\\0\\0\\0\\0\\0\\0"; }
+entry() { word "$1" && word "$2" && word "$3"; }
+if [ -n "$KTSTR_SIM_TIMES" ]; then
+    at=5000
+    case "$UNDER_GDB$KTSTR_GDB_STOP_NS" in strays?*) at=4990 ;; esac
+    case "$UNDER_GDB" in
+    old) : ;;
+    *) entry 0 $((${#said} + 1)) $at >"$KTSTR_SIM_TIMES" ;;
+    esac
+    case "$UNDER_GDB$KTSTR_GDB_STOP_NS" in '' | ends* | old* | strays) : ;; *) entry 2 0 "$KTSTR_GDB_STOP_NS" >>"$KTSTR_SIM_TIMES" ;; esac
+fi
 digest=$(sha256sum <"$KTSTR_SIM_KEEP/console" | cut -d' ' -f1)
 kernel=$(sha256sum <"$KTSTR_KERNEL" | cut -d' ' -f1)
 binary=$(sha256sum <"$0" | cut -d' ' -f1)
@@ -51,7 +64,7 @@ binary=$(sha256sum <"$0" | cut -d' ' -f1)
 cat >"$KTSTR_SIDECAR_DIR/a.ktstr.json" <<END
 {"test_name":"$test","topology":"1n1l2c1t","scheduler":"eevdf","accelerator":"sim","kernel_label":"6.18","passed":$passed,
 "seed":$seed,"chaos":"$words","perturbations":64,"digest":"$digest","message":"$message","outcomes":[$outcomes],
-"qemu_version":"$QEMU_HERE","binary_hash":"$binary","kernel_hash":"$kernel","initramfs_hash":"i","scheduler_args":[$args],"wall_ms":$$,
+"kernel_splat":[$splat],"qemu_version":"$QEMU_HERE","binary_hash":"$binary","kernel_hash":"$kernel","initramfs_hash":"i","scheduler_args":[$args],"wall_ms":$$,
 "cgroups":[{"name":"a","workers":1,"iterations":$iterations,"max_gap_ms":1.0,"spread_pct":0.0,"migrations":$((seed % 4)),"p99_wake_us":0.0,"wakes":0,"cpus":[0]}]}
 END
 exit $code

@@ -11,6 +11,7 @@ use ktstr_wire::{PORT, PORT_READY};
 pub(crate) const FD_CONSOLE: i32 = 200;
 pub(crate) const FD_CHANNEL: i32 = 201;
 pub(crate) const FD_INITRD: i32 = 202;
+pub(crate) const FD_TIMES: i32 = 204;
 
 /// Largest APIC id without interrupt remapping (SDM volume 3, 10.12: 8-bit destinations).
 const MAX_APIC_ID: u32 = 254;

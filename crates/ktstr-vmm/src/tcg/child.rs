@@ -1,6 +1,6 @@
 //! The QEMU process: started, fed, and never left behind.
 
-use super::args::{FD_CHANNEL, FD_CONSOLE, FD_INITRD, qemu_arguments};
+use super::args::{FD_CHANNEL, FD_CONSOLE, FD_INITRD, FD_TIMES, qemu_arguments};
 use super::turns;
 use crate::accel::Accel;
 use crate::config::{Spoil, VmConfig};
@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, Command, ExitStatus, Stdio};
 
 /// The program.
@@ -66,6 +67,14 @@ impl Monitor {
         if let Some(library) = &turns {
             inherited.push((library.as_raw_fd(), turns::FD));
             command.env("LD_PRELOAD", turns::path());
+        }
+        if let Some(at) = config.stop_at_ns {
+            command.env("KTSTR_QEMU_STOP_NS", at.to_string());
+        }
+        let times = config.times.as_deref().map(create).transpose()?;
+        if let Some(times) = &times {
+            inherited.push((times.as_raw_fd(), FD_TIMES));
+            command.env("KTSTR_QEMU_TIMES", "1");
         }
         // SAFETY: between fork and exec only system calls on plain integers are made; nothing allocates or locks.
         unsafe {
@@ -154,6 +163,10 @@ fn written_at_once() -> Result<(OwnedFd, OwnedFd)> {
     let file = made.context("failed to create the console's file")?;
     let same = file.try_clone().context("failed to create the console's file")?;
     Ok((file, same))
+}
+
+fn create(path: &Path) -> Result<File> {
+    File::create(path).with_context(|| format!("failed to create {}", path.display()))
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd)> {
