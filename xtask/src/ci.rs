@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: everything that must hold before a change lands.
 
 use crate::demo::{DEFAULT_KERNEL, DEMO_SCHEDULER, OVERCOMMIT};
+use crate::gdb_check::gdb_check;
 use crate::lab::{self, Lab};
 use crate::setup::run_setup;
 use crate::step::{Steps, cargo, run, workspace_root};
@@ -39,6 +40,7 @@ pub fn ci() -> Result<()> {
                 // The workspace's own scheduler is as well built as everything else here.
                 run(tests.env("KTSTR_SCHEDULER_PROFILE", "dev"))
             });
+            steps.step("a stop under gdb", gdb_check);
             steps.step("the machine tests on KVM", || lab::lab(&Lab::default()));
         }
     }

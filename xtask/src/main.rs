@@ -6,6 +6,7 @@ mod ci;
 mod conformance;
 mod demo;
 mod fuzz;
+mod gdb_check;
 mod grid;
 mod kernel_source;
 mod lab;
@@ -66,6 +67,8 @@ enum Verb {
     Bench(bench::Bench),
     /// Open the sample report in a browser, at two widths and in two colour schemes
     ReportCheck(report_check::ReportCheck),
+    /// Stop a failed run under gdb before its failure
+    GdbCheck,
     /// Build a real source tree by `cargo ktstr kernel build`, and boot it
     KernelSource(kernel_source::KernelSource),
     /// Hold what `shard plan` writes against the engines' published schemas
@@ -110,6 +113,7 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Simulations(options) => simulations::simulations(options),
         Verb::Bench(bench) => bench::run(bench),
         Verb::ReportCheck(options) => report_check::report_check(options),
+        Verb::GdbCheck => gdb_check::gdb_check(),
         Verb::KernelSource(options) => kernel_source::kernel_source(options),
         Verb::Manifests => manifests::manifests(),
         Verb::Statistics => statistics::statistics(),

@@ -50,6 +50,9 @@ const VIRTME_NEEDS: &[Need] = &[
     need(Probe::File("/usr/lib/systemd/systemd-udevd"), "udev", "names the ports of virtme-ng's guests"),
 ];
 
+/// What looking into a stopped machine needs.
+const GDB_NEEDS: &[Need] = &[need(Probe::Program("gdb"), "gdb", "looks into a simulated machine that has stopped")];
+
 /// What asking scipy needs.
 const PYTHON_NEEDS: &[Need] = &[
     need(Probe::Program("python3"), "python3", "runs scipy"),
@@ -101,6 +104,11 @@ pub fn run_virtme_setup() -> Result<()> {
 /// Installs what asking scipy needs.
 pub fn run_python_setup() -> Result<()> {
     install(PYTHON_NEEDS)
+}
+
+/// Installs what looking into a stopped machine needs.
+pub fn run_gdb_setup() -> Result<()> {
+    install(GDB_NEEDS)
 }
 
 /// Installs the browser that the report is looked at in.

@@ -104,6 +104,21 @@ pub fn run(shell: &Shell) -> Result<ExitCode> {
     }
 }
 
+/// What a command prints in a small machine on this kernel.
+pub fn printed(kernel: FoundKernel, command: &str) -> Result<Vec<u8>> {
+    let mut machine = Machine::new(shape("1n1l1c1t")?, kernel);
+    machine.tools(false);
+    let (mut output, mut code) = (Vec::new(), None);
+    let run = Vm::new(machine.config(Some(command), None)?).run_watched(&mut |message| match message {
+        Message::Output { error: false, bytes } => output.extend_from_slice(bytes),
+        Message::ExitCode(status) => code = Some(*status),
+        _ => {}
+    })?;
+    run.transcript.completeness().context("the machine failed")?;
+    anyhow::ensure!(code == Some(0), "`{command}` ended with {code:?}");
+    Ok(output)
+}
+
 fn plan(shell: &Shell) -> Result<Machine> {
     let test = match &shell.test {
         Some(name) => {

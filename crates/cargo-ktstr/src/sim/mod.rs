@@ -15,6 +15,7 @@ mod replay;
 mod run;
 mod search;
 mod shrink;
+mod symbols;
 
 use anyhow::Result;
 use clap::Subcommand;

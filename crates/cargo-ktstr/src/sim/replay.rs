@@ -2,6 +2,7 @@
 
 use super::attempt::{Draw, Level, Out, Ran, brief, drawn, short};
 use super::instant::{At, Same, Seen, Stop, Times};
+use super::symbols;
 use crate::find::{Selection, Test};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum as _;
@@ -59,7 +60,7 @@ pub fn run(command: &Replay) -> Result<ExitCode> {
             change(child);
         })
     };
-    let open = |place: &str| progress.note(&invitation(place, &kernel.image, record.kernel_release.as_deref()));
+    let open = |place: &str| progress.note(&invitation(place, &kernel, record.kernel_release.as_deref(), &progress));
     let Some(at) = command.at else {
         let gdb = command.gdb.as_deref();
         gdb.into_iter().for_each(open);
@@ -243,22 +244,13 @@ fn kernel_of(record: &SidecarRecord) -> Result<Kernel> {
 }
 
 /// How to attach, and where the symbols are.
-fn invitation(place: &str, image: &Path, release: Option<&str>) -> String {
+fn invitation(place: &str, kernel: &Kernel, release: Option<&str>, progress: &Console) -> String {
     let target = if place.parse::<u16>().is_ok() { format!(":{place}") } else { place.to_owned() };
-    let release = release.unwrap_or("RELEASE");
-    let installed =
-        [format!("/usr/lib/debug/boot/vmlinux-{release}"), format!("/usr/lib/debug/lib/modules/{release}/vmlinux")];
-    let symbols = installed.iter().map(Path::new).find(|p| p.is_file());
-    let hint = match symbols {
-        Some(_) => String::new(),
-        None => format!(
-            "\nthis image holds no symbols where the distribution stripped it; Debian's `linux-image-{release}-dbg` has them in {}",
-            installed[0]
-        ),
-    };
+    let (symbols, hint) = symbols::of(&kernel.image, release, progress);
+    let hint = hint.map(|hint| format!("\n{hint}")).unwrap_or_default();
     format!(
         "QEMU waits before the first instruction; then:\n  gdb {} -ex 'target remote {target}' -ex continue{hint}",
-        symbols.unwrap_or(image).display()
+        symbols.display()
     )
 }
 

@@ -15,7 +15,8 @@ pub struct Cleaned {
 }
 
 impl Cache {
-    /// Removes all kernels but the `keep` newest, and modules without a kernel. Whatever is not a readable entry goes too.
+    /// Removes all kernels but the `keep` newest, modules without a kernel, and all symbols, which their kernels tell again when
+    /// somebody asks. Whatever is not a readable entry goes too.
     ///
     /// # Errors
     /// Something could not be removed; what was removed before is gone.
@@ -38,6 +39,10 @@ impl Cache {
                 removed.push(name);
             }
         }
+        let symbols = self.symbols_dir();
+        if symbols.exists() {
+            fs::remove_dir_all(&symbols).map_err(|e| CacheError::io("remove", &symbols, e))?;
+        }
         removed.sort();
         removed.dedup();
         Ok(Cleaned { removed, kept, freed })
@@ -57,7 +62,9 @@ mod tests {
             plant(&cache, version, version, true);
             fs::create_dir_all(cache.dir().join("modules").join(version)).expect("writable");
         }
+        fs::create_dir_all(cache.symbols_dir()).expect("writable");
         let cleaned = cache.clean(1).expect("removable");
+        assert!(!cache.symbols_dir().exists());
         assert_eq!(cleaned.kept, ["7.3.4"]);
         assert_eq!(cleaned.removed, ["6.16.3", "6.18.15"]);
         assert!(cleaned.freed > 0);

@@ -47,6 +47,11 @@ impl Cache {
         self.dir.join("kernels")
     }
 
+    /// The directory of kernels' symbols, each file named by the SHA-256 of its image.
+    pub fn symbols_dir(&self) -> PathBuf {
+        self.dir.join("symbols")
+    }
+
     /// The entry of that key, if its metadata can be read. Its files are not checked: see [`CacheEntry::verify`].
     pub fn entry(&self, key: &str) -> Option<CacheEntry> {
         is_key(key).then(|| CacheEntry::read(&self.kernels_dir().join(key)).ok()).flatten()
