@@ -47,7 +47,9 @@ pub fn failure_text(record: &SidecarRecord, files: Files<'_>) -> String {
     }
     match files.trace {
         Some(path) => out.push_str(&format!("ktstr: trace: {} (ui.perfetto.dev opens it)\n", path.display())),
-        None if record.accelerator.is_some() => out.push_str("ktstr: trace: none came out of the machine\n"),
+        None if record.accelerator.is_some() => {
+            out.push_str("ktstr: trace: none came out, or nothing was scheduled in the test\n");
+        }
         None => {}
     }
     if let Some(repro) = &record.repro {

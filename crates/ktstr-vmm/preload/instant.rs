@@ -1,5 +1,7 @@
 //! Virtual time seen from outside: when the machine wrote what, and a stop for a debugger at an instant.
 //!
+//! What is put down are entries of four words of 64 bits: what happened, bytes, virtual time in ns, and a checksum of the bytes.
+//!
 //! For the instant there is one more timer. QEMU runs the CPUs up to a timer and no instruction further, so what comes before it is
 //! the same run with the timer and without. It is on a list of its own: where a device sets a timer that becomes the first of its
 //! list, QEMU ends the turn of the CPU that runs (util/qemu-timer.c, `timerlist_rearm`), and a timer of ours in front would hide that.
@@ -8,7 +10,7 @@ use crate::{CPUS, DEFAULT, NEXT, dlsym, me, refuse, syscall, write};
 use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 use core::mem::transmute;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicI32, AtomicPtr, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering::Relaxed};
 
 unsafe extern "C" {
     fn getenv(name: *const c_char) -> *const c_char;
@@ -21,8 +23,11 @@ const TIMES: &CStr = c"KTSTR_QEMU_TIMES";
 /// Descriptors under fixed numbers (`tcg/args.rs`): where the machine writes to, console first, and where the times go.
 const OUTPUTS: [c_int; 2] = [200, 201];
 const TIMES_FD: c_int = 204;
-/// What the stop is called among the times, where outputs are 0 and 1.
+/// What is put down: 0 and 1 are the outputs, then the stop, and a stop before it that a debugger made.
 const STOPPED: u64 = 2;
+const STOPPED_BEFORE: u64 = 3;
+/// 64-bit FNV-1a (RFC 9923): where it begins, and its prime.
+const FNV: (u64, u64) = (0xcbf2_9ce4_8422_2325, 0x0100_0000_01b3);
 
 /// `QEMU_CLOCK_VIRTUAL` (include/qemu/timer.h).
 const VIRTUAL: c_int = 1;
@@ -48,15 +53,26 @@ type Work = unsafe extern "C" fn(*mut c_void, usize);
 type Queue = unsafe extern "C" fn(*mut c_void, Work, usize);
 type Stop = unsafe extern "C" fn(c_int) -> c_int;
 type Pause = unsafe extern "C" fn();
+type Changed = unsafe extern "C" fn(*mut c_void, bool, c_int);
+type OnChange = unsafe extern "C" fn(Changed, *mut c_void) -> *mut c_void;
 type Writev = unsafe extern "C" fn(c_int, *const c_void, c_int) -> isize;
 
 /// Room for a `QEMUTimer`, which has 48 bytes (include/qemu/timer.h).
 #[repr(C, align(16))]
 struct Timer([u8; 256]);
 
+/// `struct iovec` (linux/uio.h).
+#[repr(C)]
+struct Part {
+    base: *const u8,
+    length: usize,
+}
+
 /// Only QEMU uses it, and only with its lock held.
 static mut TIMER: Timer = Timer([0; 256]);
 
+/// Whether the instant is behind the machine.
+static IS_PAST: AtomicBool = AtomicBool::new(false);
 static LIST: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
 
 static WRITEV: AtomicPtr<c_void> = AtomicPtr::new(null_mut());
@@ -102,6 +118,7 @@ pub fn set() {
         let init = transmute::<*mut c_void, InitTimer>(qemus(c"timer_init_full"));
         init(timer, &[list; 4], VIRTUAL, 1, 0, reached, null_mut());
         transmute::<*mut c_void, SetTimer>(qemus(c"timer_mod_ns"))(timer, atoll(at));
+        transmute::<*mut c_void, OnChange>(qemus(c"qemu_add_vm_change_state_handler"))(changed, null_mut());
     }
 }
 
@@ -130,14 +147,19 @@ unsafe extern "C" fn reached(_: *mut c_void) {
 
 /// All CPUs are this thread's, so all stop here and now; the main loop then tells the debugger.
 unsafe extern "C" fn stop(_: *mut c_void, _: usize) {
-    let clock = GET_NS.load(Relaxed);
-    if !clock.is_null() {
-        note(clock, STOPPED, 0);
-    }
+    IS_PAST.store(true, Relaxed);
+    note(STOPPED, 0, 0);
     // SAFETY: QEMU declares both as here; its lock is held.
     unsafe {
         transmute::<*mut c_void, Stop>(qemus(c"vm_stop"))(PAUSED);
         transmute::<*mut c_void, Pause>(qemus(c"pause_all_vcpus"))();
+    }
+}
+
+/// The machine runs, or has stopped.
+unsafe extern "C" fn changed(_: *mut c_void, running: bool, _: c_int) {
+    if !running && !IS_PAST.load(Relaxed) {
+        note(STOPPED_BEFORE, 0, 0);
     }
 }
 
@@ -155,21 +177,44 @@ pub unsafe extern "C" fn writev(fd: c_int, parts: *const c_void, count: c_int) -
     }
     // SAFETY: the caller's.
     let written = unsafe { transmute::<*mut c_void, Writev>(next)(fd, parts, count) };
-    let clock = GET_NS.load(Relaxed);
-    if written > 0
-        && !clock.is_null()
+    if let Ok(length) = usize::try_from(written)
+        && length > 0
+        && !GET_NS.load(Relaxed).is_null()
         && let Some(output) = output(fd)
     {
-        note(clock, output as u64, written as u64);
+        // SAFETY: the parts are as the caller says; so much of them has been written.
+        let sum = unsafe { checksum(parts.cast(), length) };
+        note(output as u64, length as u64, sum);
     }
     written
 }
 
-/// Writes down what has happened, and when.
-fn note(clock: *mut c_void, what: u64, bytes: u64) {
-    // SAFETY: QEMU declares it so; it is asked on the CPUs' thread, by a write of a CPU's or between two instructions.
+/// Of the first `length` bytes of the parts.
+unsafe fn checksum(mut parts: *const Part, mut length: usize) -> u64 {
+    let (mut sum, prime) = FNV;
+    while length > 0 {
+        // SAFETY: the caller's: there are parts until the length is reached, and each is as long as it says.
+        let part = unsafe { &*parts };
+        for at in 0..part.length.min(length) {
+            // SAFETY: it is inside of the part.
+            sum = (sum ^ u64::from(unsafe { *part.base.add(at) })).wrapping_mul(prime);
+        }
+        length -= part.length.min(length);
+        // SAFETY: there is a next one as long as bytes are missing.
+        parts = unsafe { parts.add(1) };
+    }
+    sum
+}
+
+/// Writes down what has happened, and when; what does not fit on a disk is missed by whoever reads it.
+fn note(what: u64, bytes: u64, sum: u64) {
+    let clock = GET_NS.load(Relaxed);
+    if clock.is_null() {
+        return;
+    }
+    // SAFETY: QEMU declares it so; it is asked by a write of a CPU's, between two instructions, or when all CPUs have stopped.
     let now = unsafe { transmute::<*mut c_void, GetNs>(clock)(VIRTUAL) };
-    let entry = [what, bytes, now as u64];
+    let entry = [what, bytes, now as u64, sum];
     // SAFETY: the entry is as large as said.
     unsafe { write(TIMES_FD, entry.as_ptr().cast(), size_of_val(&entry)) };
 }

@@ -37,8 +37,9 @@ pub struct VmConfig {
     pub gdb: Option<String>,
     /// Where a simulated machine stops for that debugger by itself, in ns of its virtual time, which begins with power-on.
     pub stop_at_ns: Option<u64>,
-    /// File for the virtual times of a simulated machine's output: three words of 64 bits for each time it wrote, least byte first:
-    /// console (0) or stream (1), bytes, ns. The stop is a write of 0 bytes to 2.
+    /// File for the virtual times of a simulated machine's output: for each time it wrote four words of 64 bits, least byte first:
+    /// console (0) or stream (1), bytes, ns, and the bytes' checksum (FNV-1a). The stop is a write of 0 bytes to 2, a debugger's
+    /// stop before it one to 3.
     pub times: Option<PathBuf>,
     /// The console is this process's stdin and stdout (tcg); typing Ctrl-A and then x ends the machine.
     pub terminal: bool,

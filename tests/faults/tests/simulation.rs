@@ -140,11 +140,11 @@ fn a_debugger_that_looks_and_lets_go_changes_nothing() {
     assert_eq!(digest(&plain), digest(&looked_at));
 }
 
-/// What a machine wrote and when: output, bytes, ns; 0 is the console, 1 the stream, 2 its stop.
-fn times(file: &Path) -> Vec<[u64; 3]> {
+/// What a machine wrote and when: output, bytes, ns, checksum; 0 is the console, 1 the stream, 2 its stop.
+fn times(file: &Path) -> Vec<[u64; 4]> {
     let bytes = std::fs::read(file).unwrap();
     let words = |entry: &[u8]| std::array::from_fn(|i| u64::from_le_bytes(*entry[i * 8..].first_chunk().unwrap()));
-    bytes.chunks_exact(24).map(words).collect()
+    bytes.chunks_exact(32).map(words).collect()
 }
 
 /// The instants are those of bytes that the guest writes one instruction after the other, so one instruction too many or too few
@@ -158,12 +158,17 @@ fn a_machine_that_is_to_stop_at_an_instant_executes_the_recorded_run_up_to_it_an
         command.env("KTSTR_SIM_TIMES", &file);
     });
     let recorded = times(&file);
-    let stopped = |ns: u64, libraries: &str| {
+    let stopped = |ns: u64, libraries: &str, interrupted: bool| {
         let socket = dir.path().join("gdb");
         let place = socket.clone();
         let debugger = std::thread::spawn(move || {
             let mut debugger = Debugger::attach(&place);
             debugger.send("c");
+            if interrupted {
+                debugger.interrupt();
+                assert!(debugger.hear().starts_with("T02"));
+                debugger.send("c");
+            }
             assert!(debugger.hear().starts_with("T02"), "it stops as if interrupted");
             let cpus = ["1", "2"].map(|cpu| {
                 assert_eq!(debugger.ask(&format!("Hg{cpu}")), "OK");
@@ -183,16 +188,20 @@ fn a_machine_that_is_to_stop_at_an_instant_executes_the_recorded_run_up_to_it_an
     let second = recorded.windows(2).position(|pair| pair[1][2] - pair[0][2] > 1_000).unwrap() + 1;
     for (index, before) in [(second / 2, 0), (second / 2, 2), (second, 2)] {
         let ns = recorded[index][2] - before;
-        let (seen, _) = stopped(ns, "$OURS");
+        let (seen, _) = stopped(ns, "$OURS", false);
         let upto = seen.iter().position(|entry| entry[0] == 2).unwrap();
-        assert_eq!(seen[upto], [2, 0, ns]);
+        assert_eq!(seen[upto], [2, 0, ns, 0]);
         assert_eq!(upto, if before == 0 { index + 1 } else { index });
         assert_eq!(seen[..upto], recorded[..upto]);
     }
     // A main loop that is late with everything shows in no register.
     let ns = recorded[second / 2][2];
     let late = concat!(env!("OUT_DIR"), "/late.so");
-    assert_eq!(stopped(ns, "$OURS"), stopped(ns, &format!("{late}:$OURS")));
+    assert_eq!(stopped(ns, "$OURS", false), stopped(ns, &format!("{late}:$OURS"), false));
+    // A debugger that stops it before is put down.
+    let (seen, _) = stopped(ns, "$OURS", true);
+    let of = |what: u64| seen.iter().position(|entry| entry[0] == what);
+    assert!(of(3).unwrap() < of(2).unwrap(), "{:?}, {:?}", of(3), of(2));
 }
 
 /// Puts a script before QEMU that loads `libraries` into it; `$OURS` is what the product loads.

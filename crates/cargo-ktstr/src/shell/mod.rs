@@ -18,10 +18,14 @@ use serde::Deserialize;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use terminal::RawTerminal;
 
 /// The machine failed, whatever the command would have said (as container tools do it).
 const MACHINE_FAILED: u8 = 125;
+
+/// A command that nobody waits for by choice, on a slow host.
+const PRINTED_WITHIN: Duration = Duration::from_secs(300);
 
 /// A machine for a person, or for one command.
 #[derive(clap::Args, Debug)]
@@ -109,7 +113,9 @@ pub fn printed(kernel: FoundKernel, command: &str) -> Result<Vec<u8>> {
     let mut machine = Machine::new(shape("1n1l1c1t")?, kernel);
     machine.tools(false);
     let (mut output, mut code) = (Vec::new(), None);
-    let run = Vm::new(machine.config(Some(command), None)?).run_watched(&mut |message| match message {
+    let mut config = machine.config(Some(command), None)?;
+    config.deadlines.test = PRINTED_WITHIN;
+    let run = Vm::new(config).run_watched(&mut |message| match message {
         Message::Output { error: false, bytes } => output.extend_from_slice(bytes),
         Message::ExitCode(status) => code = Some(*status),
         _ => {}

@@ -116,6 +116,8 @@ impl Draw {
             .env("KTSTR_SIDECAR_DIR", &dir)
             .env("KTSTR_SIM_KEEP", &dir)
             .env_remove("KTSTR_RUN_EPOCH")
+            .env_remove("KTSTR_GDB_STOP_NS")
+            .env_remove("KTSTR_SIM_TIMES")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());

@@ -47,24 +47,28 @@ pub fn run(command: &Replay) -> Result<ExitCode> {
         record.qemu_version.as_deref().unwrap_or("of no known version"),
         qemu.as_deref().unwrap_or("none")
     );
-    // A record is not overwritten by what is made of it.
-    let is_replay = command.record.ancestors().take(2).any(|dir| dir.ends_with("replay"));
-    let dir = command.out.dir(&test, if is_replay { "replay-again" } else { "replay" })?;
+    let out = |run: &str| {
+        // A record is not overwritten by what is made of it.
+        let is_itself = command.record.ancestors().take(2).any(|dir| dir.ends_with(run));
+        command.out.dir(&test, &if is_itself { format!("{run}-again") } else { run.to_owned() })
+    };
     progress.step(&format!("simulating {}, {}", test.name, drawn(&record)));
     let again = |dir: PathBuf, change: &dyn Fn(&mut Command)| {
         draw.run(&test, Some(&record.topology), dir, |child| {
             if let Some(dir) = &kernel.dir {
                 child.env("KTSTR_KERNEL", dir).env_remove("KTSTR_TEST_KERNEL");
             }
-            child.env("KTSTR_SCHEDULER_ARGS", record.scheduler_args.join(" "));
+            child.env("KTSTR_SCHEDULER_ARGS", record.scheduler_args.join(" ")).env_remove("KTSTR_GDB");
             change(child);
         })
     };
-    let open = |place: &str| progress.note(&invitation(place, &kernel, record.kernel_release.as_deref(), &progress));
+    let open = |place: &str| {
+        progress.note(&invitation(place, &kernel, record.kernel_release.as_deref(), &progress));
+    };
     let Some(at) = command.at else {
         let gdb = command.gdb.as_deref();
         gdb.into_iter().for_each(open);
-        let ran = again(dir, &|child| {
+        let ran = again(out("replay")?, &|child| {
             gdb.map(|place| child.env("KTSTR_GDB", place));
         })?;
         progress.finish();
@@ -74,9 +78,9 @@ pub fn run(command: &Replay) -> Result<ExitCode> {
     };
     // Where the instant lies is seen in a run that nobody stops, which also shows that this host repeats the record.
     let place = command.gdb.as_deref().context("--at needs --gdb")?;
-    let file = dir.join("times");
-    let ran = again(dir, &|child| {
-        child.env("KTSTR_SIM_TIMES", &file);
+    let file = tempfile::NamedTempFile::new().context("no file for the times of the machine's output")?;
+    let ran = again(out("replay")?, &|child| {
+        child.env("KTSTR_SIM_TIMES", file.path());
     })?;
     let differ = differences(&record, &ran.record);
     if !differ.is_empty() {
@@ -84,21 +88,16 @@ pub fn run(command: &Replay) -> Result<ExitCode> {
         report(command, &test, &ran, &differ, None);
         return Ok(ExitCode::FAILURE);
     }
-    let times = taken(&file)?;
-    let output = |name: &str| {
-        let path = ran.dir.join(name);
-        std::fs::read(&path).with_context(|| format!("failed to read {}", path.display()))
-    };
-    let seen = Seen { record: &ran.record, console: &output("console")?, stream: &output("stream")?, times: &times };
-    let stop = seen.stop(at)?;
+    let times = Times::parse(&bytes_of(file.path())?)?;
+    let (console, stream) = (bytes_of(&ran.dir.join("console"))?, bytes_of(&ran.dir.join("stream"))?);
+    let stop = Seen { record: &ran.record, console: &console, stream: &stream, times: &times }.stop(at)?;
     open(place);
     progress.note(&format!("It stops {}.", stop.place));
-    let file = ran.dir.join("gdb-times");
-    let looked_at = again(command.out.dir(&test, "replay-gdb")?, &|child| {
-        child.env("KTSTR_GDB", place).env("KTSTR_GDB_STOP_NS", stop.ns.to_string()).env("KTSTR_SIM_TIMES", &file);
+    let looked_at = again(out("replay-gdb")?, &|child| {
+        child.env("KTSTR_GDB", place).env("KTSTR_GDB_STOP_NS", stop.ns.to_string()).env("KTSTR_SIM_TIMES", file.path());
     })?;
     progress.finish();
-    let same = times.same_until(stop.ns, &taken(&file).unwrap_or_default());
+    let same = times.same_until(stop.ns, &Times::parse(&bytes_of(file.path())?)?);
     report(command, &test, &ran, &differ, Some((&stop, &looked_at, same)));
     Ok(code(same == Same::Yes))
 }
@@ -107,11 +106,8 @@ const fn code(good: bool) -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The times that a run left; the file is of no use to anybody else, and large.
-fn taken(file: &Path) -> Result<Times> {
-    let bytes = std::fs::read(file).unwrap_or_default();
-    let _ = std::fs::remove_file(file);
-    Times::parse(&bytes)
+fn bytes_of(file: &Path) -> Result<Vec<u8>> {
+    std::fs::read(file).with_context(|| format!("failed to read {}", file.display()))
 }
 
 fn report(command: &Replay, test: &Test, ran: &Ran, differ: &[String], stopped: Option<(&Stop, &Ran, Same)>) {
@@ -120,7 +116,7 @@ fn report(command: &Replay, test: &Test, ran: &Ran, differ: &[String], stopped: 
         let mut value = json!({"test": test.name, "confirmed": confirmed, "differ": differ, "verdict": ran.record.verdict(),
             "message": ran.record.message, "digest": ran.record.digest, "record": ran.dir, "wall_s": ran.wall.as_secs_f64()});
         if let (Some((stop, looked_at, same)), Some(object)) = (stopped, value.as_object_mut()) {
-            let under = json!({"stop_ns": stop.ns, "same_until_stop": same == Same::Yes, "verdict": looked_at.record.verdict(),
+            let under = json!({"stop_ns": stop.ns, "same_until_stop": same, "verdict": looked_at.record.verdict(),
                 "message": looked_at.record.message});
             object.insert("gdb".into(), under);
         }
@@ -150,11 +146,14 @@ fn report(command: &Replay, test: &Test, ran: &Ran, differ: &[String], stopped: 
     if let Some((stop, looked_at, same)) = stopped {
         let what = match same {
             Same::Yes => "the recorded run up to its stop",
+            Same::Touched => {
+                "stopped by its debugger before, so nobody knows whether it was the recorded run up to its stop"
+            }
             Same::Ended => "ended before its stop",
             Same::Strayed => "not the recorded run: it strayed before its stop",
         };
         println!("under gdb: {what}, {}", stop.place);
-        if same != Same::Yes && !looked_at.record.message.is_empty() {
+        if same == Same::Ended && !looked_at.record.message.is_empty() {
             println!("      {}", brief(&looked_at.record.message));
         }
     }

@@ -14,43 +14,54 @@ use object::elf::{
 };
 use object::write::elf::{FileHeader, SectionHeader, Sym, Writer};
 use object::{Endianness, Object as _, ObjectSection, SectionFlags};
+use std::io::Write as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Of a machine with little in it.
 const COMMAND: &str = "cat /proc/kallsyms";
 
+/// Of the files; another version makes others.
+const VERSION: u32 = 1;
+
 /// A file with the symbols of `image`, and what to say where they are only names.
 pub fn of(image: &Path, release: Option<&str>, progress: &dyn Progress) -> (PathBuf, Option<String>) {
+    if has_symbols(image) {
+        return (image.to_owned(), None);
+    }
     let release = release.unwrap_or("RELEASE");
     let installed =
         [format!("/usr/lib/debug/boot/vmlinux-{release}"), format!("/usr/lib/debug/lib/modules/{release}/vmlinux")];
-    if let Some(found) = installed.iter().map(PathBuf::from).find(|p| p.is_file()) {
+    let own = build_id(image);
+    if let Some(found) = installed.iter().map(PathBuf::from).find(|p| own.is_some() && build_id(p) == own) {
         return (found, None);
-    }
-    if has_symbols(image) {
-        return (image.to_owned(), None);
     }
     let package = format!("Debian's `linux-image-{release}-dbg` has lines and types too, in {}", installed[0]);
     match from_kernel(image, progress) {
         Ok(file) => (file, Some(format!("these are names and addresses; {package}"))),
-        Err(e) => (
-            image.to_owned(),
-            Some(format!("this image holds no symbols, and there are none from its kernel: {e:#}\n{package}")),
-        ),
+        Err(e) => {
+            let hint = format!("this image holds no symbols, and there are none from its kernel: {e:#}\n{package}");
+            (image.to_owned(), Some(hint))
+        }
     }
 }
 
-fn has_symbols(image: &Path) -> bool {
-    let bytes = std::fs::read(image).unwrap_or_default();
+fn has_symbols(file: &Path) -> bool {
+    let bytes = std::fs::read(file).unwrap_or_default();
     object::File::parse(&*bytes).is_ok_and(|file| file.symbols().next().is_some())
+}
+
+/// Two kernels of one release are not one kernel.
+fn build_id(file: &Path) -> Option<Vec<u8>> {
+    let bytes = std::fs::read(file).ok()?;
+    object::File::parse(&*bytes).ok()?.build_id().ok().flatten().map(<[u8]>::to_vec)
 }
 
 /// Asks the kernel, once; the answer is kept beside other things that can be made again.
 fn from_kernel(image: &Path, progress: &dyn Progress) -> Result<PathBuf> {
     let dir = Cache::open()?.symbols_dir();
-    let file = dir.join(sha256_file(image)?);
-    if file.is_file() {
+    let file = dir.join(format!("{}-{VERSION}", sha256_file(image)?));
+    if has_symbols(&file) {
         return Ok(file);
     }
     let bytes = std::fs::read(image).with_context(|| format!("failed to read {}", image.display()))?;
@@ -61,7 +72,10 @@ fn from_kernel(image: &Path, progress: &dyn Progress) -> Result<PathBuf> {
     std::fs::create_dir_all(&dir).with_context(|| format!("failed to create {}", dir.display()))?;
     // Whoever looks at the same time sees all of it or nothing.
     let mut whole = tempfile::NamedTempFile::new_in(&dir).context("no file for the symbols")?;
-    std::io::Write::write_all(&mut whole, &symbols).context("failed to write the symbols: is the disk full?")?;
+    whole
+        .write_all(&symbols)
+        .and_then(|()| whole.as_file().sync_all())
+        .context("failed to write the symbols: is the disk full?")?;
     whole.persist(&file).with_context(|| format!("failed to write {}", file.display()))?;
     Ok(file)
 }

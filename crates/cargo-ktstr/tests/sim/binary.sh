@@ -36,18 +36,18 @@ fails_by_chance)
     [ "$keep" = all ] || { "$here/holds" "$keep" 17 && "$here/holds" "$keep" 40; } || both=1
     [ "$chaos" = off ] || said="$said, perturbed"
     if [ "$chaos" != off ] && [ $((seed % 5)) = 3 ] && [ "$both" = 0 ]; then
-        passed=false code=1 message="a worker stood still for $((seed * 7)) ms" outcomes="{\"fail\":{\"detail\":{\"kind\":\"progress\",\"message\":\"$message\"}}}"
+        passed=false code=1 message="a worker stood still for $((seed * 7)) ms" said="$said, $message" outcomes="{\"fail\":{\"detail\":{\"kind\":\"progress\",\"message\":\"$message\"}}}"
     fi
     ;;
 esac
 [ -z "$KTSTR_GDB" ] || [ -n "$KTSTR_GDB_STOP_NS" ] || said="$said gdb $KTSTR_GDB"
-splat= && [ "$passed" = true ] || splat="\"$said\""
+splat= && [ "$passed" = true ] || splat="\"$message\""
 [ "$keep" = all ] && words=$chaos || words="$chaos, only $keep"
 printf '%s\n' "$said" >"$KTSTR_SIM_KEEP/console"
 : >"$KTSTR_SIM_KEEP/stream"
 # The console all at once after 5 µs, and a stop.
 word() { printf "\\$(printf %03o $(($1 & 255)))\\$(printf %03o $(($1 >> 8)))\\0\\0\\0\\0\\0\\0"; }
-entry() { word "$1" && word "$2" && word "$3"; }
+entry() { word "$1" && word "$2" && word "$3" && word 7; }
 if [ -n "$KTSTR_SIM_TIMES" ]; then
     at=5000
     case "$UNDER_GDB$KTSTR_GDB_STOP_NS" in strays?*) at=4990 ;; esac

@@ -25,6 +25,9 @@ pub const QEMU_PACKAGE: &str = "qemu-system-x86";
 /// Bytes that a simulated machine may write to its console before it is ended; its memory is this process's.
 const CONSOLE_BYTES: u64 = 512 << 20;
 
+/// Bytes of a file that says when each byte was written.
+const TIMES_BYTES: u64 = 32;
+
 /// The reading ends of what the machine writes.
 pub(crate) struct Pipes {
     /// A pipe, or a simulated machine's file.
@@ -59,6 +62,7 @@ impl Monitor {
             (initrd.as_raw_fd(), FD_INITRD),
         ];
         let parent = rustix::process::getpid();
+        let largest_file = if config.times.is_some() { CONSOLE_BYTES * TIMES_BYTES } else { CONSOLE_BYTES };
         let mut command = Command::new(QEMU_PROGRAM);
         command.args(&args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         if config.terminal {
@@ -68,7 +72,10 @@ impl Monitor {
             inherited.push((library.as_raw_fd(), turns::FD));
             command.env("LD_PRELOAD", turns::path());
         }
+        // Whatever this process was started with.
+        command.env_remove("KTSTR_QEMU_STOP_NS").env_remove("KTSTR_QEMU_TIMES");
         if let Some(at) = config.stop_at_ns {
+            can_stop(qemu_version().as_deref(), config.topology.total_cpus())?;
             command.env("KTSTR_QEMU_STOP_NS", at.to_string());
         }
         let times = config.times.as_deref().map(create).transpose()?;
@@ -85,7 +92,7 @@ impl Monitor {
                 }
                 rustix::process::setpgid(None, None)?;
                 if simulated {
-                    let limit = Rlimit { current: Some(CONSOLE_BYTES), maximum: Some(CONSOLE_BYTES) };
+                    let limit = Rlimit { current: Some(largest_file), maximum: Some(largest_file) };
                     rustix::process::setrlimit(Resource::Fsize, limit)?;
                 }
                 for (from, to) in &inherited {
@@ -165,6 +172,21 @@ fn written_at_once() -> Result<(OwnedFd, OwnedFd)> {
     Ok((file, same))
 }
 
+/// From 8.1 on QEMU gives each CPU a share of the time to the next timer, our own included: with one more timer the turns before it are
+/// others (accel/tcg/tcg-accel-ops-icount.c, `icount_percpu_budget`).
+fn can_stop(qemu: Option<&str>, cpus: u32) -> Result<()> {
+    let qemu = qemu.unwrap_or_default();
+    let mut numbers = qemu.split('.').map(|n| n.parse::<u32>().ok());
+    let (major, minor) = (numbers.next().flatten(), numbers.next().flatten());
+    let shares = major.is_none_or(|major| (major, minor.unwrap_or(0)) >= (8, 1));
+    anyhow::ensure!(
+        cpus == 1 || !shares,
+        "QEMU {qemu} would run a machine of {cpus} CPUs in other turns before a stop at an instant than without one; up to QEMU 8.0 it \
+         can be stopped"
+    );
+    Ok(())
+}
+
 fn create(path: &Path) -> Result<File> {
     File::create(path).with_context(|| format!("failed to create {}", path.display()))
 }
@@ -187,4 +209,24 @@ fn initrd(config: &VmConfig) -> Result<File> {
     last.file(PARAMS_PATH, 0o644, &config.told());
     file.write_all(&last.finish()).context("failed to copy the initramfs: is memory short?")?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_qemu_whose_turns_hang_on_every_timer_does_not_stop_at_an_instant() {
+        for (version, cpus, can) in [
+            ("7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)", 16, true),
+            ("8.0.5", 2, true),
+            ("8.1.0", 2, false),
+            ("8.1.0", 1, true),
+            ("10.0.2", 4, false),
+            ("unknown", 4, false),
+        ] {
+            assert_eq!(can_stop(Some(version), cpus).is_ok(), can, "{version}, {cpus} CPUs");
+        }
+        assert!(can_stop(None, 2).is_err());
+    }
 }

@@ -19,6 +19,11 @@ impl Debugger {
         write!(self.0, "${body}#{sum:02x}").unwrap();
     }
 
+    /// What Ctrl-C sends.
+    pub fn interrupt(&mut self) {
+        self.0.write_all(&[3]).unwrap();
+    }
+
     /// The next answer, between its dollar and its checksum.
     pub fn hear(&mut self) -> String {
         let mut seen = Vec::new();
