@@ -11,6 +11,7 @@ use ktstr_kernel::find::{FindEnv, find_kernel};
 use ktstr_kernel::{Console, Progress as _};
 use ktstr_sidecar::SidecarRecord;
 use serde_json::json;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -62,14 +63,14 @@ pub fn run(command: &Replay) -> Result<ExitCode> {
             change(child);
         })
     };
+    let gdb = command.gdb.as_deref().map(place).transpose()?;
     let open = |place: &str| {
         progress.note(&invitation(place, &kernel, record.kernel_release.as_deref(), &progress));
     };
     let Some(at) = command.at else {
-        let gdb = command.gdb.as_deref();
-        gdb.into_iter().for_each(open);
+        gdb.as_deref().into_iter().for_each(open);
         let ran = again(out("replay")?, &|child| {
-            gdb.map(|place| child.env("KTSTR_GDB", place));
+            gdb.as_deref().map(|place| child.env("KTSTR_GDB", place));
         })?;
         progress.finish();
         let differ = differences(&record, &ran.record);
@@ -77,10 +78,12 @@ pub fn run(command: &Replay) -> Result<ExitCode> {
         return Ok(code(differ.is_empty()));
     };
     // Where the instant lies is seen in a run that nobody stops, which also shows that this host repeats the record.
-    let place = command.gdb.as_deref().context("--at needs --gdb")?;
-    let file = tempfile::NamedTempFile::new().context("no file for the times of the machine's output")?;
+    let place = gdb.as_deref().context("--at needs --gdb")?;
+    // Without a name, so that nothing is left whatever ends this.
+    let file = tempfile::tempfile().context("no file for the times of the machine's output")?;
+    let file_path = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()));
     let ran = again(out("replay")?, &|child| {
-        child.env("KTSTR_SIM_TIMES", file.path());
+        child.env("KTSTR_SIM_TIMES", &file_path);
     })?;
     let differ = differences(&record, &ran.record);
     if !differ.is_empty() {
@@ -88,18 +91,27 @@ pub fn run(command: &Replay) -> Result<ExitCode> {
         report(command, &test, &ran, &differ, None);
         return Ok(ExitCode::FAILURE);
     }
-    let times = Times::parse(&bytes_of(file.path())?)?;
+    let times = Times::parse(&bytes_of(&file_path)?)?;
     let (console, stream) = (bytes_of(&ran.dir.join("console"))?, bytes_of(&ran.dir.join("stream"))?);
     let stop = Seen { record: &ran.record, console: &console, stream: &stream, times: &times }.stop(at)?;
     open(place);
     progress.note(&format!("It stops {}.", stop.place));
     let looked_at = again(out("replay-gdb")?, &|child| {
-        child.env("KTSTR_GDB", place).env("KTSTR_GDB_STOP_NS", stop.ns.to_string()).env("KTSTR_SIM_TIMES", file.path());
+        child.env("KTSTR_GDB", place).env("KTSTR_GDB_STOP_NS", stop.ns.to_string()).env("KTSTR_SIM_TIMES", &file_path);
     })?;
     progress.finish();
-    let same = times.same_until(stop.ns, &Times::parse(&bytes_of(file.path())?)?);
+    let same = times.same_until(stop.ns, &Times::parse(&bytes_of(&file_path)?)?);
     report(command, &test, &ran, &differ, Some((&stop, &looked_at, same)));
     Ok(code(same == Same::Yes))
+}
+
+/// A port, or a socket's path that means the same in another directory.
+fn place(text: &str) -> Result<String> {
+    if text.parse::<u16>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    let path = std::path::absolute(text).with_context(|| format!("--gdb {text} is neither a port nor a path"))?;
+    Ok(path.to_string_lossy().into_owned())
 }
 
 const fn code(good: bool) -> ExitCode {
