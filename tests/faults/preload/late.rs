@@ -3,18 +3,20 @@
 #![no_std]
 
 use core::arch::x86_64::_rdtsc;
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::mem::transmute;
 use core::ptr::null_mut;
 
 unsafe extern "C" {
     fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
+    fn usleep(microseconds: c_uint) -> c_int;
     fn _exit(status: c_int) -> !;
 }
 
-/// Cycles of the host's clock: up to some 50 µs late, and up to some 100 µs held up.
+/// Cycles of the host's clock: up to some 50 µs late.
 const LATE: u64 = 100_000;
-const HELD_UP: u64 = 200_000;
+/// µs that a CPU is held up; asleep, so that the main loop gets on where there is one host CPU for both.
+const HELD_UP: c_uint = 100;
 
 fn find(first: bool, name: &CStr) -> *mut c_void {
     let handle = if first { null_mut() } else { usize::MAX as *mut c_void };
@@ -36,7 +38,8 @@ fn hold_up_when_idle() {
     let idle = find(true, c"all_cpu_threads_idle");
     // SAFETY: QEMU declares it as `bool (void)`.
     if !idle.is_null() && unsafe { transmute::<*mut c_void, extern "C" fn() -> bool>(idle)() } {
-        spin(HELD_UP);
+        // SAFETY: it has no preconditions.
+        unsafe { usleep(HELD_UP) };
     }
 }
 
