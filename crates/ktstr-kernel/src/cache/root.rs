@@ -47,7 +47,7 @@ impl Cache {
         self.dir.join("kernels")
     }
 
-    /// The directory of kernels' symbols, each file named by the SHA-256 of its image.
+    /// The directory of kernels' symbols, each file named by the SHA-256 of its image and the version of what is in it.
     pub fn symbols_dir(&self) -> PathBuf {
         self.dir.join("symbols")
     }
