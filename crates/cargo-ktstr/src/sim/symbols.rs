@@ -26,18 +26,20 @@ const VERSION: u32 = 1;
 
 /// A file with the symbols of `image`, and what to say where they are only names.
 pub fn of(image: &Path, release: Option<&str>, progress: &dyn Progress) -> (PathBuf, Option<String>) {
-    if has_symbols(image) {
+    let bytes = std::fs::read(image).unwrap_or_default();
+    if has_symbols(&bytes) {
         return (image.to_owned(), None);
     }
     let release = release.unwrap_or("RELEASE");
     let installed =
         [format!("/usr/lib/debug/boot/vmlinux-{release}"), format!("/usr/lib/debug/lib/modules/{release}/vmlinux")];
-    let own = build_id(image);
-    if let Some(found) = installed.iter().map(PathBuf::from).find(|p| own.is_some() && build_id(p) == own) {
+    let own = build_id(&bytes);
+    let is_its = |path: &PathBuf| own.is_some() && std::fs::read(path).is_ok_and(|other| build_id(&other) == own);
+    if let Some(found) = installed.iter().map(PathBuf::from).find(is_its) {
         return (found, None);
     }
     let package = format!("Debian's `linux-image-{release}-dbg` has lines and types too, in {}", installed[0]);
-    match from_kernel(image, progress) {
+    match from_kernel(image, &bytes, progress) {
         Ok(file) => (file, Some(format!("these are names and addresses; {package}"))),
         Err(e) => {
             let hint = format!("this image holds no symbols, and there are none from its kernel: {e:#}\n{package}");
@@ -46,29 +48,26 @@ pub fn of(image: &Path, release: Option<&str>, progress: &dyn Progress) -> (Path
     }
 }
 
-fn has_symbols(file: &Path) -> bool {
-    let bytes = std::fs::read(file).unwrap_or_default();
-    object::File::parse(&*bytes).is_ok_and(|file| file.symbols().next().is_some())
+fn has_symbols(elf: &[u8]) -> bool {
+    object::File::parse(elf).is_ok_and(|file| file.symbols().next().is_some())
 }
 
 /// Two kernels of one release are not one kernel.
-fn build_id(file: &Path) -> Option<Vec<u8>> {
-    let bytes = std::fs::read(file).ok()?;
-    object::File::parse(&*bytes).ok()?.build_id().ok().flatten().map(<[u8]>::to_vec)
+fn build_id(elf: &[u8]) -> Option<Vec<u8>> {
+    object::File::parse(elf).ok()?.build_id().ok().flatten().map(<[u8]>::to_vec)
 }
 
 /// Asks the kernel, once; the answer is kept beside other things that can be made again.
-fn from_kernel(image: &Path, progress: &dyn Progress) -> Result<PathBuf> {
+fn from_kernel(image: &Path, bytes: &[u8], progress: &dyn Progress) -> Result<PathBuf> {
     let dir = Cache::open()?.symbols_dir();
     let file = dir.join(format!("{}-{VERSION}", sha256_file(image)?));
-    if has_symbols(&file) {
+    if std::fs::read(&file).is_ok_and(|kept| has_symbols(&kept)) {
         return Ok(file);
     }
-    let bytes = std::fs::read(image).with_context(|| format!("failed to read {}", image.display()))?;
     ensure!(bytes.starts_with(&ELFMAG), "{} is compressed, and a kernel that unpacks itself moves", image.display());
     progress.step("reading the kernel's symbols");
     let said = shell::printed(FoundKernel::from_path(image)?, COMMAND).context("failed to ask the kernel")?;
-    let symbols = file_of(&bytes, &String::from_utf8_lossy(&said))?;
+    let symbols = file_of(bytes, &String::from_utf8_lossy(&said))?;
     std::fs::create_dir_all(&dir).with_context(|| format!("failed to create {}", dir.display()))?;
     // Whoever looks at the same time sees all of it or nothing.
     let mut whole = tempfile::NamedTempFile::new_in(&dir).context("no file for the symbols")?;
@@ -232,12 +231,8 @@ mod tests {
 
     #[test]
     fn a_stripped_image_has_no_symbols_and_the_file_that_is_made_has() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("symbols");
-        std::fs::write(&file, file_of(&IMAGE, "10 T one").unwrap()).unwrap();
-        assert!(has_symbols(&file));
-        std::fs::write(&file, "no ELF file").unwrap();
-        assert!(!has_symbols(&file) && !has_symbols(&dir.path().join("nothing")));
+        assert!(has_symbols(&file_of(&IMAGE, "10 T one").unwrap()));
+        assert!(!has_symbols(b"no ELF file") && !has_symbols(b""));
     }
 
     prop_compose! {
